@@ -1,0 +1,149 @@
+"""The library's records: strategies, candidates, entries, guidance, events, snapshots.
+
+An entry is what passed the gate, with its evidence. Edits make a new version.
+ What a turn gets is guidance: lines and the entries they came from.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from strategist.records.base import Record, digest
+from strategist.records.evidence import Evidence
+
+Status = Literal["proposed", "admitted", "approved", "retired"]
+Scope = Literal["specific", "general"]
+GuidanceReason = Literal["matched", "global", "control", "weak", "empty", "fixed", "off"]
+
+
+class Strategy(Record):
+    """One line of advice: imperative, conditional if specific. `rules` are the brief's rules it rests on (R1, R2, ...)."""
+
+    text: str
+    scope: Scope = "specific"
+    rules: tuple[str, ...] = ()
+
+
+class Guidance(Record):
+    """The lines one turn actually gets. `entries` are ids with version (`e1f2@1`); `score` is the best retrieval score, in [0, 1]."""
+
+    lines: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
+    reason: GuidanceReason = "empty"
+    score: float | None = None
+
+
+class Key(Record):
+    """A masked key text under which an entry is found, and the scenario it came from."""
+
+    scenario: str
+    persona: str
+    issue: str
+    text: str
+
+
+class Candidate(Record):
+    """Scenario keys and the strategies that coach proposes for them. No strategies: a control, meaning nothing is needed here."""
+
+    id: str
+    round: int
+    index: int
+    keys: tuple[Key, ...]
+    strategies: tuple[Strategy, ...]
+    scope: Scope = "specific"
+    why: str = ""
+    tries: int = 1
+    reply_before: str = ""
+    reply_after: str = ""
+    reply_teacher: str | None = None
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this candidate says that nothing is needed."""
+        return not self.strategies
+
+    @property
+    def personas(self) -> frozenset[str]:
+        """Personas the candidate was coached on: never among its test moments."""
+        return frozenset(key.persona for key in self.keys)
+
+
+class Entry(Record):
+    """One record of the library. `evidence` None reads: none for this text."""
+
+    id: str
+    version: int = Field(default=1, ge=1)
+    status: Status
+    keys: tuple[Key, ...]
+    strategies: tuple[Strategy, ...]
+    scope: Scope = "specific"
+    domain: str
+    brief_hash: str
+    student: str
+    advisor: str
+    round: int
+    why: str = ""
+    reply_before: str = ""
+    reply_after: str = ""
+    reply_teacher: str | None = None
+    evidence: Evidence | None = None
+
+    @property
+    def ref(self) -> str:
+        """Id with version, as guidance records it."""
+        return f"{self.id}@{self.version}"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether retrieving this entry means that nothing is needed."""
+        return not self.strategies
+
+
+class Floor(Record):
+    """The score below which nothing is injected. `source` says how it was found; `lift` and `harm` are the means it rests on."""
+
+    score: float
+    source: Literal["uplift", "calibration", "fixed"]
+    pairs: int = 0
+    lower_bound: float | None = None
+
+
+class Snapshot(Record):
+    """The library as one round, one evaluation or one release sees it: entries sorted by id, the embedder and the floor that go with it."""
+
+    entries: tuple[Entry, ...] = ()
+    floor: Floor | None = None
+    embedder: str = ""
+
+    @property
+    def hash(self) -> str:
+        """Content hash over entries, floor and embedder: no clock, cost or run id in it."""
+        return digest(self)
+
+
+class Refusal(Record):
+    """A candidate or line that never became an entry, with its reason."""
+
+    candidate: str
+    round: int
+    index: int
+    stage: Literal["lint", "coach", "gate"]
+    reason: str
+    strategies: tuple[Strategy, ...]
+    issue: str = ""
+    evidence: Evidence | None = None
+
+
+class Event(Record):
+    """One line of the append-only audit log. Hashes are of the entry's content before and after."""
+
+    seq: int
+    time: str
+    actor: str
+    action: str
+    target: str
+    before: str | None
+    after: str | None
+    reason: str

@@ -1,0 +1,129 @@
+"""Traces and what is cut out of them: verdicts, outcomes, scenarios.
+
+A trace is one conversation from start to end. A scenario is the state at one agent turn of a trace: what retrieval keys on, what coaching
+starts from, and where the gate replays. Ids are made of content and position, never of a clock or a run, so an export is reproducible.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from strategist.records.base import JsonObject, Record
+from strategist.records.chat import Message, Purpose, RoleName, Usage
+from strategist.records.library import Guidance
+
+Ended = Literal["done", "out_of_patience", "turn_limit", "failed"]
+FailureKind = Literal["model", "empty_reply", "cut_reply", "refusal", "not_json", "customer", "tool", "check", "budget"]
+
+
+class Failure(Record):
+    """Why something could not be finished: data, never a score of 0."""
+
+    kind: FailureKind
+    message: str
+
+
+class Verdict(Record):
+    """What one check says of one reply (`turn` set) or one conversation (`turn` None). `passed` None: the check itself broke."""
+
+    check: str
+    hard: bool
+    passed: bool | None
+    turn: int | None = None
+    detail: str = ""
+
+
+class Grade(Record):
+    """The verdicts of one reply or conversation, counted. Compared lexicographically: hard failures first, then the soft share."""
+
+    hard_failures: int = 0
+    soft_passed: int = 0
+    soft_total: int = 0
+
+    @classmethod
+    def of(cls, verdicts: tuple[Verdict, ...]) -> Grade:
+        """Count verdicts; broken checks (passed None) count nowhere."""
+        soft = [v for v in verdicts if not v.hard and v.passed is not None]
+        return cls(
+            hard_failures=sum(v.hard and v.passed is False for v in verdicts),
+            soft_passed=sum(v.passed is True for v in soft),
+            soft_total=len(soft),
+        )
+
+    @property
+    def soft_share(self) -> float:
+        """Share of soft checks passed, in [0, 1]; 1 where none applies."""
+        return self.soft_passed / self.soft_total if self.soft_total else 1.0
+
+    def against(self, other: Grade) -> Literal["win", "loss", "tie"]:
+        """Lexicographic comparison: fewer hard failures win, then the higher soft share (differences below 1e-9 tie)."""
+        if self.hard_failures != other.hard_failures:
+            return "win" if self.hard_failures < other.hard_failures else "loss"
+        gap = self.soft_share - other.soft_share
+        return "tie" if abs(gap) < 1e-9 else "win" if gap > 0 else "loss"
+
+
+class Outcome(Record):
+    """What a conversation achieved.
+
+    `score` in [0, 1]: 0 with any hard failure, else the share of passed checks, the goal being one of them."""
+
+    goal: bool
+    ended: Ended
+    verdicts: tuple[Verdict, ...]
+    score: float
+    hard_failures: int
+    agent_turns: int
+
+
+class Turn(Record):
+    """One agent turn: the customer's message with its acts, the tool loop, the reply, the guidance that was placed, the verdicts."""
+
+    index: int
+    customer: str
+    acts: tuple[str, ...] = ()
+    steps: tuple[Message, ...] = ()
+    reply: str
+    guidance: Guidance
+    verdicts: tuple[Verdict, ...] = ()
+    state_before: JsonObject
+    state_after: JsonObject
+
+
+class Trace(Record):
+    """One conversation. `messages` start with the system message and hold tool calls and results; guidance is never stored in them."""
+
+    id: str
+    domain: str
+    persona: str
+    issue: str
+    purpose: Purpose
+    round: int
+    index: int
+    actor: RoleName
+    arm: str = ""
+    messages: tuple[Message, ...]
+    turns: tuple[Turn, ...]
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    usage: Usage = Usage()
+
+
+class Scenario(Record):
+    """The state at one agent turn. `messages` end with a customer message; `key` is the masked text that retrieval uses."""
+
+    id: str
+    trace: str
+    persona: str
+    issue: str
+    turn: int
+    messages: tuple[Message, ...]
+    acts: tuple[str, ...] = ()
+    key: str
+    state: JsonObject
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def customer(self) -> str:
+        """The customer's message that the agent has to answer."""
+        return self.messages[-1].content

@@ -1,0 +1,151 @@
+"""strategist.toml -> typed settings. Paths are resolved against the file's folder;
+unknown keys are errors; secrets come from environment variables only."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from strategist.errors import SettingsError
+from strategist.records.base import Record, digest
+
+AdapterName = Literal["openai", "embedded", "lab"]
+EmbedderName = Literal["auto", "hashed", "minilm", "endpoint"]
+
+
+class ModelSettings(Record):
+    """One model behind one adapter. Prices in US dollars per million tokens; time-outs in seconds."""
+
+    adapter: AdapterName = "openai"
+    model: str = "student"
+    base_url: str = "http://127.0.0.1:8000/v1"
+    api_key_env: str = "OPENAI_API_KEY"
+    path: Path | None = None
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    max_tokens: int = Field(default=200, ge=1)
+    max_in_flight: int = Field(default=8, ge=1)
+    timeout_s: float = Field(default=120.0, gt=0)
+    retries: int = Field(default=4, ge=0, le=20)
+    tool_style: Literal["native", "text"] = "native"
+    price_in: float = Field(default=0.0, ge=0)
+    price_out: float = Field(default=0.0, ge=0)
+    context_tokens: int = Field(default=4096, ge=256)
+    threads: int = Field(default=2, ge=1)
+
+
+class AdvisorSettings(Record):
+    """Who writes strategies: the domain's handbook, or a model (which then also acts as the teacher)."""
+
+    kind: Literal["handbook", "model"] = "handbook"
+    max_lines: int = Field(default=3, ge=1, le=5)
+    model: ModelSettings | None = None
+
+
+class PlayerSettings(Record):
+    """Who plays the customer or the judge."""
+
+    kind: Literal["scripted", "model", "none"] = "scripted"
+    model: ModelSettings | None = None
+
+
+class TeachSettings(Record):
+    """Sizes of the loop. `teacher_share` is beta per round: the share of conversations the teacher plays (0 with the handbook)."""
+
+    rounds: int = Field(default=3, ge=1, le=50)
+    conversations: int = Field(default=24, ge=1)
+    scenarios: int = Field(default=24, ge=1)
+    control_share: float = Field(default=0.1, ge=0, le=0.5)
+    coaching_steps: int = Field(default=2, ge=1, le=5)
+    candidates: int = Field(default=16, ge=1)
+    dev_personas: int = Field(default=16, ge=2)
+    teacher_share: tuple[float, ...] = (1.0, 0.5, 0.0)
+    max_turns: int = Field(default=6, ge=1)
+
+
+class GateSettings(Record):
+    """Admission: units in the first and second stage, the false discovery rate, the level of the hard-failure refusal."""
+
+    first_stage: int = Field(default=4, ge=1)
+    second_stage: int = Field(default=12, ge=2)
+    fdr: float = Field(default=0.10, gt=0, lt=1)
+    hard_level: float = Field(default=0.10, gt=0, lt=1)
+
+
+class RetrievalSettings(Record):
+    """Retrieval and placement: entries per turn, line and token caps, the embedder (chosen once per library), the index that serves."""
+
+    embedder: EmbedderName = "auto"
+    embedder_url: str = ""
+    embedder_model: str = ""
+    minilm_folder: Path | None = None
+    index: Literal["chroma", "exact"] = "chroma"
+    k: int = Field(default=3, ge=1, le=20)
+    max_lines: int = Field(default=8, ge=1, le=20)
+    max_tokens: int = Field(default=350, ge=20)
+    mmr_lambda: float = Field(default=0.7, ge=0, le=1)
+    floor: float | None = None
+
+
+class BudgetSettings(Record):
+    """The wall. None means no limit of that kind."""
+
+    calls: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    usd: float | None = Field(default=None, gt=0)
+
+
+class Settings(Record):
+    """All of strategist.toml. `folder` is where the file lies; everything the project writes goes under it."""
+
+    folder: Path = Path()
+    domain: str = "parcel"
+    database: Path = Path(".strategist/strategist.db")
+    seed: int = Field(default=0, ge=0)
+    serve_status: Literal["approved", "admitted"] = "admitted"
+    student: ModelSettings = ModelSettings()
+    advisor: AdvisorSettings = AdvisorSettings()
+    customer: PlayerSettings = PlayerSettings()
+    judge: PlayerSettings = PlayerSettings(kind="none")
+    teach: TeachSettings = TeachSettings()
+    gate: GateSettings = GateSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    budget: BudgetSettings = BudgetSettings()
+
+    @property
+    def database_path(self) -> Path:
+        """Absolute path of the database."""
+        return (self.folder / self.database).resolve()
+
+    @property
+    def learning_hash(self) -> str:
+        """Hash of everything that decides what is learned: not the folder, the database, the budget, prices or the machine's threads."""
+        plain = self.model_dump(mode="json", exclude={"folder", "database", "budget", "serve_status"})
+        return digest(plain)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read strategist.toml. Raises SettingsError naming file and key for anything wrong."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"no settings file at {path}", hint="run `strategist init` here, or pass --settings FILE") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}", hint="the line and column are where the reader gave up") from None
+    try:
+        return Settings.model_validate({**raw, "folder": path.resolve().parent})
+    except ValidationError as error:
+        raise SettingsError(_explain(path, error), hint="`strategist init --print` shows every setting with its default") from None
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        unknown = problem["type"] == "extra_forbidden"
+        lines.append(f"{path}: [{where}] " + ("unknown setting" if unknown else f"{problem['msg']} (got {problem['input']!r})"))
+    return "\n".join(lines)
