@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from strategist.domains.checks import Check
 from strategist.domains.persona import Persona, Split
@@ -15,7 +16,12 @@ ToolFunction = Callable[[JsonObject, JsonObject], str]
 """(state, arguments) -> text for the model. May change `state` in place (it is given a copy); raises ToolRefusal to say no."""
 
 DrawPersona = Callable[[Split, int, int], Persona]
-"""(split, index >= 0, seed) -> persona. Any index works: templates are reused with new seeds."""
+"""(split, index >= 0, seed) -> persona. Any index works: templates are reused with new draws of their slots. Its id is `persona_id(...)`."""
+
+
+def persona_id(split: Split, index: int, seed: int) -> str:
+    """The one form of persona ids: `train-17-0`."""
+    return f"{split}-{index}-{seed}"
 
 
 class ToolRefusal(Exception):  # noqa: N818 - it is an answer, not an error
@@ -59,3 +65,10 @@ class Domain:
     def personas(self, split: Split, count: int | None = None, seed: int = 0) -> tuple[Persona, ...]:
         """The first `count` personas of a split (default: its declared size) for a seed."""
         return tuple(self.draw(split, index, seed) for index in range(self.split_sizes[split] if count is None else count))
+
+    def persona(self, id: str) -> Persona:  # noqa: A002
+        """The persona of an id. Raises ValueError for anything that is not an id."""
+        split, index, seed = id.split("-")
+        if split not in ("train", "dev", "test"):
+            raise ValueError(f"not a persona id: {id}")
+        return self.draw(cast(Split, split), int(index), int(seed))
