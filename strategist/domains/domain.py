@@ -16,7 +16,7 @@ ToolFunction = Callable[[JsonObject, JsonObject], str]
 """(state, arguments) -> text for the model. May change `state` in place (it is given a copy); raises ToolRefusal to say no."""
 
 DrawPersona = Callable[[Split, int, int], Persona]
-"""(split, index >= 0, seed) -> persona. Any index works: templates are reused with new draws of their slots. Its id is `persona_id(...)`."""
+"""(split, index >= 0, seed) -> persona. Any index works: templates are reused with new draws. Its id is `persona_id(...)`."""
 
 
 def persona_id(split: Split, index: int, seed: int) -> str:
