@@ -50,16 +50,18 @@ class ModelError(StrategistError):
 
 
 class TransientModelError(ModelError):
-    """Worth trying again: 408, 409, 429, 5xx, time-outs, dropped connections. `retry_after` in seconds, where the server said so."""
+    """Worth trying again: 408, 409, 429, 5xx, time-outs, dropped connections. `retry_after` in seconds, where the server said so.
+    `lost`: no answer came back, so the server may have worked on it and billed it."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, rate_limited: bool = False) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, rate_limited: bool = False, lost: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.rate_limited = rate_limited
+        self.lost = lost
 
 
 class ServerUnavailableError(StrategistError):
-    """The model server does not answer at all. The run stops cleanly and can be resumed."""
+    """The model server does not answer at all, or takes no call from us (key, credit, model name). The run stops cleanly, to be resumed."""
 
 
 class BudgetExceededError(StrategistError):

@@ -69,7 +69,7 @@ class GateSettings(Record):
     """Admission: units in the first and second stage, the false discovery rate, the level of the hard-failure refusal."""
 
     first_stage: int = Field(default=4, ge=1)
-    second_stage: int = Field(default=12, ge=2)
+    second_stage: int = Field(default=18, ge=2)
     fdr: float = Field(default=0.10, gt=0, lt=1)
     hard_level: float = Field(default=0.10, gt=0, lt=1)
 

@@ -110,7 +110,9 @@ class Trace(Record):
 
 
 class Scenario(Record):
-    """The state at one agent turn. `messages` end with a customer message; `key` is the masked text that retrieval uses."""
+    """The state at one agent turn. `messages` end with a customer message; `key` is the masked text that retrieval uses.
+
+    `acts` are those of that message, `past_acts` of all customer messages up to it."""
 
     id: str
     trace: str
@@ -119,6 +121,7 @@ class Scenario(Record):
     turn: int
     messages: tuple[Message, ...]
     acts: tuple[str, ...] = ()
+    past_acts: tuple[str, ...] = ()
     key: str
     state: JsonObject
     verdicts: tuple[Verdict, ...] = ()

@@ -29,9 +29,10 @@ class Actor(Protocol):
     """Whoever answers customers: the student or the teacher."""
 
     async def reply(
-        self, messages: Sequence[Message], *, purpose: Purpose, sample: int = 0, guidance: Guidance | None = None
+        self, messages: Sequence[Message], *, purpose: Purpose, sample: int = 0, guidance: Guidance | None = None, tools: bool = True
     ) -> ActorReply:
-        """Answer the conversation so far (system message first, no guidance in it). `guidance` overrides retrieval."""
+        """Answer the conversation so far (system message first, no guidance in it). `guidance` overrides retrieval; `tools=False` asks for
+        a reply without further tool calls."""
         ...
 
 

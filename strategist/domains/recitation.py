@@ -1,0 +1,46 @@
+"""The built-in check against recitation: guidance is for the agent, and its words should not turn up in what the customer reads.
+
+A reply recites where it shares five words in a row with a guidance line, or speaks of "the customer" the way guidance does. It is a soft
+check without an advice line: it measures a side effect and is never taught.
+"""
+
+from __future__ import annotations
+
+import re
+
+from strategist.domains.checks import Check, TurnView
+
+GRAM = 5
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_VERBS = "tell|offer|ask|inform|remind|give|assure|thank|show|send|advise|reassure|apologi[sz]e to|explain to|say to|reply to"
+_ADDRESSES_AGENT = re.compile(
+    rf"\b(?:(?:{_VERBS}) the customer\b|say (?:this|that|it|so) (?:clearly|plainly|first)\b|the customer (?:should|must|needs to)\b)",
+    re.IGNORECASE,
+)
+
+
+def recites(reply: str, guidance: tuple[str, ...]) -> bool:
+    """Whether a reply shares five words in a row with a line, case and punctuation ignored, or is worded as an instruction."""
+    if _ADDRESSES_AGENT.search(reply):
+        return True
+    said = _grams(reply)
+    return any(not said.isdisjoint(_grams(line)) for line in guidance)
+
+
+def _grams(text: str) -> frozenset[tuple[str, ...]]:
+    words = [word.lower().replace("\u2019", "'") for word in _WORD.findall(text)]
+    return frozenset(tuple(words[start : start + GRAM]) for start in range(len(words) - GRAM + 1))
+
+
+def _no_recitation(view: TurnView) -> bool | None:
+    return not recites(view.reply, view.guidance) if view.guidance else None
+
+
+RECITATION = Check(
+    id="recitation",
+    about="The reply does not repeat the guidance it was given.",
+    hard=False,
+    rules=(),
+    advice=None,
+    turn_test=_no_recitation,
+)

@@ -1,0 +1,111 @@
+"""The gate: asks of every candidate of a round whether guidance from L + c is better than guidance from L, where c would be used.
+
+Owns the order of work: choose moments, first stage for all, second stage for who is left, one decision over the round. Knows neither how a
+reply is made (`answer` is given) nor where evidence is kept.
+
+Invariants: evidence comes in the order of the candidates and depends on nothing but the arguments and the replies, never on which reply
+finishes first; a candidate without enough moments costs no reply; at most `concurrency` student turns are under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from strategist.gate.decide import Tested, decide_round, first_stage, is_complete
+from strategist.gate.moments import Moments, RankedScenario, choose_moments
+from strategist.gate.pairs import Answer, Answered, Stage, in_order, run_pairs
+from strategist.records.evidence import Evidence, Pair
+from strategist.records.library import Candidate
+from strategist.records.trace import Scenario
+from strategist.settings import GateSettings
+
+Progress = Callable[[int, int], None]
+"""(student turns done, student turns still expected in all): the second number falls when candidates are dropped."""
+
+
+async def run_gate(
+    candidates: Sequence[Candidate],
+    ranked_moments: Sequence[Sequence[RankedScenario]],
+    settings: GateSettings,
+    answer: Answer,
+    *,
+    k: int,
+    student: str,
+    snapshot_hash: str,
+    concurrency: int = 8,
+    pool: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Evidence, ...]:
+    """Test all candidates of a round and return their evidence in the same order.
+
+    `ranked_moments[i]` are the train states with the rank and score of `candidates[i]` (see choose_moments), `k` how many entries a turn
+    gets. `pool`: see decide_round. ValueError for lists of different lengths, a candidate twice or `concurrency` below 1. What `answer`
+    raises is raised here, after the turns under way have ended; no new turn is started meanwhile.
+    """
+    _check(candidates, ranked_moments, concurrency)
+    needed = settings.first_stage + settings.second_stage
+    moments = [choose_moments(c, ranked, k=k, needed=needed) for c, ranked in zip(candidates, ranked_moments, strict=True)]
+    ready = [index for index, found in enumerate(moments) if found.shortage == 0]
+    turns = _Turns(answer, concurrency, expected=2 * needed * len(ready), progress=progress)
+
+    async def play(indices: Sequence[int], stage: Stage) -> dict[int, tuple[Pair, ...]]:
+        work = [run_pairs(candidates[i], _part(moments[i], settings, stage), stage, answer=turns.play) for i in indices]
+        return dict(zip(indices, await in_order(work), strict=True))
+
+    first = await play(ready, 1)
+    kept = [index for index in ready if is_complete(first[index]) and first_stage(first[index])]
+    turns.expect_fewer(2 * settings.second_stage * (len(ready) - len(kept)))
+    second = await play(kept, 2)
+    tested = [
+        Tested(first.get(index, ()), second.get(index, ()), moments[index].shortage, candidate.tries)
+        for index, candidate in enumerate(candidates)
+    ]
+    evidence = decide_round(tested, fdr=settings.fdr, hard_level=settings.hard_level, pool=pool)
+    return tuple(one.model_copy(update={"student": student, "snapshot": snapshot_hash}) for one in evidence)
+
+
+def _part(moments: Moments, settings: GateSettings, stage: Stage) -> tuple[RankedScenario, ...]:
+    return moments.chosen[: settings.first_stage] if stage == 1 else moments.chosen[settings.first_stage :]
+
+
+def _check(candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[RankedScenario]], concurrency: int) -> None:
+    if len(candidates) != len(ranked_moments):
+        raise ValueError(f"every candidate needs its moments: got {len(candidates)} candidates and {len(ranked_moments)} lists")
+    if len({candidate.id for candidate in candidates}) != len(candidates):
+        raise ValueError("a candidate is in the round twice: ids must be unique, or both would be judged on the same replies")
+    if concurrency < 1:
+        raise ValueError(f"concurrency must be at least 1, got {concurrency}")
+
+
+class _Turns:
+    """Limits, counts and, once a turn has raised, stops the student turns of one round."""
+
+    def __init__(self, answer: Answer, concurrency: int, *, expected: int, progress: Progress | None) -> None:
+        self._answer = answer
+        self._places = asyncio.Semaphore(concurrency)
+        self._expected = expected
+        self._progress = progress
+        self._done = 0
+        self._error: Exception | None = None
+
+    async def play(self, scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
+        async with self._places:
+            if self._error is not None:
+                raise self._error
+            try:
+                answered = await self._answer(scenario, sample, candidate)
+            except Exception as error:
+                self._error = self._error or error
+                raise
+        self._done += 1
+        self._report()
+        return answered
+
+    def expect_fewer(self, turns: int) -> None:
+        self._expected -= turns
+        self._report()
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._expected)

@@ -1,0 +1,205 @@
+"""coach: for each chosen state the advisor compares and writes lines, and the student tries again with them; the best attempt is kept.
+
+A state where the fresh reply has no gap gives a control (nothing needed). Lines that break the wording rules, or help nobody, become
+refusals with their reason. What says the same is merged before anything is tested: one text, more keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from strategist.conversation import replay
+from strategist.errors import ModelError
+from strategist.library.lint import lint_candidate
+from strategist.loop.deps import Deps, Report, in_order
+from strategist.loop.merge import general_candidates, merge
+from strategist.loop.select import Selection
+from strategist.records.base import Record, digest, stable_int
+from strategist.records.library import Candidate, Guidance, Key, Refusal, Snapshot, Strategy
+from strategist.records.trace import Scenario
+from strategist.retrieval.retriever import Retriever
+from strategist.roles.protocols import Advice, Attempt
+
+
+class Coached(Record):
+    """What came of one state: a candidate (maybe a control), a refusal, or neither (failed, or no gap after all)."""
+
+    scenario: str
+    kind: Literal["candidate", "control", "refusal", "no_gap", "failed"]
+    candidate: Candidate | None = None
+    refusal: Refusal | None = None
+    attempts: tuple[Attempt, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    message: str = ""
+
+
+async def coach(deps: Deps, round_: int, report: Report) -> None:
+    """Coach the selected states, merge what says the same, store candidates and refusals."""
+    selection = deps.store.get_document(deps.run.id, "selection", f"r{round_}", Selection)
+    assert selection is not None, "select runs before coach"
+    scenarios = {s.id: s for s in deps.store.documents(deps.run.id, "scenario", Scenario, round_)}
+    chosen = [scenarios[name] for name in (*selection.failing, *selection.controls)]
+    snapshot = deps.snapshot(round_)
+    retriever = await deps.retriever(snapshot)
+
+    async def one(index: int, scenario: Scenario) -> Coached:
+        try:
+            return await coach_state(deps, round_, index, scenario, retriever)
+        except ModelError as error:
+            return Coached(scenario=scenario.id, kind="failed", message=f"{error.kind}: {error.message}")
+
+    coached = await in_order(one, chosen, report)
+    await _store(deps, round_, coached, snapshot)
+
+
+async def coach_state(deps: Deps, round_: int, index: int, scenario: Scenario, retriever: Retriever) -> Coached:
+    """Up to J tries at one state. Raises ModelError where a model fails for good."""
+    sample = stable_int("coach", round_, scenario.id)
+    before = await retriever.guidance(scenario.messages)
+    attempts = [await _attempt(deps, scenario, before, stable_int(sample, 0))]
+    teacher_reply = await _teacher_reply(deps, scenario, sample)
+    advices: list[Advice] = []
+    for step in range(deps.settings.teach.coaching_steps):
+        advice = await deps.advisor.advise(scenario, attempts, teacher_reply, sample=stable_int(sample, "advice", step))
+        advices.append(advice)
+        if advice.gap == "none" or not advice.strategies:
+            break
+        guidance = Guidance(lines=tuple(s.text for s in advice.strategies), reason="fixed")
+        attempts.append(await _attempt(deps, scenario, guidance, stable_int(sample, step + 1)))
+        if not any(v.passed is False for v in attempts[-1].verdicts):
+            break
+    return _conclude(deps, round_, index, scenario, attempts, advices, teacher_reply)
+
+
+async def _attempt(deps: Deps, scenario: Scenario, guidance: Guidance, sample: int) -> Attempt:
+    result = await replay(deps.agent(None), deps.domain, scenario, guidance=guidance, purpose="coach", sample=sample)
+    return Attempt(text=result.reply, lines=guidance.lines, verdicts=result.verdicts)
+
+
+async def _teacher_reply(deps: Deps, scenario: Scenario, sample: int) -> str | None:
+    if deps.teacher is None:
+        return None
+    none = Guidance(reason="off")
+    return (await replay(deps.teacher, deps.domain, scenario, guidance=none, purpose="coach", sample=sample)).reply
+
+
+def _conclude(
+    deps: Deps,
+    round_: int,
+    index: int,
+    scenario: Scenario,
+    attempts: Sequence[Attempt],
+    advices: Sequence[Advice],
+    teacher_reply: str | None,
+) -> Coached:
+    first, seen = attempts[0], {"scenario": scenario.id, "attempts": tuple(attempts), "advice": tuple(advices)}
+    if len(attempts) == 1:
+        control = not first.lines and not any(v.passed is False for v in first.verdicts)
+        candidate = _candidate(round_, index, scenario, (), advices, first, first, teacher_reply) if control else None
+        return Coached.model_validate({**seen, "kind": "control" if control else "no_gap", "candidate": candidate})
+    best, advice = _best(attempts, advices)
+    strategies = advice.strategies
+    faults = lint_candidate(
+        strategies,
+        teacher_reply=teacher_reply,
+        customer_texts=[m.content for m in scenario.messages if m.role == "user"],
+        brief=deps.domain.brief,
+    )
+    if faults:
+        return Coached.model_validate(
+            {
+                **seen,
+                "kind": "refusal",
+                "refusal": _refusal(round_, index, scenario, strategies, "lint", "; ".join(f.message for f in faults)),
+            }
+        )
+    if best.grade.against(first.grade) != "win":
+        return Coached.model_validate(
+            {
+                **seen,
+                "kind": "refusal",
+                "refusal": _refusal(round_, index, scenario, strategies, "coach", "the student did not do better with these lines"),
+            }
+        )
+    return Coached.model_validate(
+        {**seen, "kind": "candidate", "candidate": _candidate(round_, index, scenario, strategies, advices, first, best, teacher_reply)}
+    )
+
+
+def _best(attempts: Sequence[Attempt], advices: Sequence[Advice]) -> tuple[Attempt, Advice]:
+    """The best guided attempt with the advice it came from; the earlier one where they tie."""
+    best = 1
+    for i in range(2, len(attempts)):
+        if attempts[i].grade.against(attempts[best].grade) == "win":
+            best = i
+    return attempts[best], advices[best - 1]
+
+
+def _candidate(
+    round_: int,
+    index: int,
+    scenario: Scenario,
+    strategies: tuple[Strategy, ...],
+    advices: Sequence[Advice],
+    first: Attempt,
+    best: Attempt,
+    teacher_reply: str | None,
+) -> Candidate:
+    key = Key(scenario=scenario.id, persona=scenario.persona, issue=scenario.issue, text=scenario.key)
+    return Candidate(
+        id=candidate_id(round_, strategies, (key,)),
+        round=round_,
+        index=index,
+        keys=(key,),
+        strategies=strategies,
+        why=advices[-1].why if advices else "",
+        reply_before=first.text,
+        reply_after=best.text,
+        reply_teacher=teacher_reply,
+    )
+
+
+def candidate_id(round_: int, strategies: Sequence[Strategy], keys: Sequence[Key]) -> str:
+    """Id of a candidate: content and round, no clock, no run id."""
+    return "c" + digest({"round": round_, "lines": [s.text for s in strategies], "keys": [k.text for k in keys]}, 12)
+
+
+def _refusal(
+    round_: int, index: int, scenario: Scenario, strategies: tuple[Strategy, ...], stage: Literal["lint", "coach"], why: str
+) -> Refusal:
+    name = candidate_id(round_, strategies, [Key(scenario=scenario.id, persona=scenario.persona, issue=scenario.issue, text=scenario.key)])
+    return Refusal(candidate=name, round=round_, index=index, stage=stage, reason=why, strategies=strategies, issue=scenario.issue)
+
+
+async def _store(deps: Deps, round_: int, coached: Sequence[Coached], snapshot: Snapshot) -> None:
+    """Store what came of every state; merge the candidates and keep as many as the settings allow, those with most keys first."""
+    run, store = deps.run.id, deps.store
+    store.put_documents(run, "coached", [(c.scenario, round_, i, c) for i, c in enumerate(coached)])
+    refusals = [c.refusal for c in coached if c.refusal is not None]
+    store.put_documents(run, "refusal", [(f"{r.candidate}-{r.stage}-{r.index}", round_, r.index, r) for r in refusals])
+    found = [c.candidate for c in coached if c.candidate is not None]
+    lines = list(dict.fromkeys(s.text for c in found for s in c.strategies))
+    vectors = await deps.embedder.embed(lines) if lines else None
+    merged = merge(found, lines, vectors, tested_texts=[e.strategies for e in snapshot.entries if e.strategies])
+    everywhere = general_candidates(round_, merged, known=[e for e in snapshot.entries if e.scope == "general"])
+    ranked = sorted([*merged, *everywhere], key=lambda c: (c.scope != "general", -len(c.keys), c.id))
+    tried = _tries(deps, round_)
+    kept = [
+        c.model_copy(update={"index": i, "tries": 1 + tried.get(_lines(c), 0)})
+        for i, c in enumerate(ranked[: deps.settings.teach.candidates])
+    ]
+    store.put_documents(run, "candidate", [(c.id, round_, c.index, c) for c in kept])
+
+
+def _tries(deps: Deps, round_: int) -> dict[tuple[str, ...], int]:
+    """How often each text was proposed in earlier rounds."""
+    counts: dict[tuple[str, ...], int] = {}
+    for earlier in deps.store.documents(deps.run.id, "candidate", Candidate):
+        if earlier.round < round_:
+            counts[_lines(earlier)] = counts.get(_lines(earlier), 0) + 1
+    return counts
+
+
+def _lines(candidate: Candidate) -> tuple[str, ...]:
+    return tuple(sorted(s.text for s in candidate.strategies))

@@ -1,0 +1,92 @@
+"""consolidate: what the gate admitted goes into the library, in one transaction, and the injection floor is fitted anew.
+
+A candidate whose text stands in the library already widens that entry's keys; anything else becomes a new entry. The marker makes a second
+run of this node do nothing.
+"""
+
+from __future__ import annotations
+
+from strategist.loop.deps import Deps, Report
+from strategist.loop.testbed import entry_of
+from strategist.records.base import digest
+from strategist.records.evidence import Evidence
+from strategist.records.library import Candidate, Entry, Floor
+from strategist.records.trace import Scenario
+from strategist.retrieval.floor import calibrate_floor, fit_floor
+
+
+async def consolidate(deps: Deps, round_: int, report: Report) -> None:
+    """Write the round's admitted candidates and the floor."""
+    evidence = dict(_evidence(deps, round_))
+    admitted = [c for c in deps.store.documents(deps.run.id, "candidate", Candidate, round_) if evidence[c.id].decision == "admitted"]
+    snapshot = deps.snapshot(round_)
+    known = {_text(e): e for e in snapshot.entries if e.strategies and e.scope == "specific"}
+    new: list[Entry] = []
+    for candidate in admitted:
+        twin = known.get(tuple(sorted(s.text for s in candidate.strategies))) if candidate.scope == "specific" else None
+        if twin is not None and not candidate.is_control:
+            deps.library.widen(
+                twin.id,
+                candidate.keys,
+                actor="strategist",
+                reason=f"round {round_}: same text, tested on {candidate.id}",
+                marker=_marker(deps, round_, candidate.id),
+            )
+        else:
+            new.append(_entry(deps, round_, candidate, evidence[candidate.id]))
+    deps.library.add(new, actor="strategist", reason=f"admitted in round {round_}", marker=_marker(deps, round_, "add"))
+    deps.library.set_floor(await floor_for(deps, round_))
+    report(len(admitted), len(evidence))
+
+
+async def floor_for(deps: Deps, round_: int) -> Floor | None:
+    """The floor after this round: fixed by settings, else where the lower bound of uplift is above 0, else calibrated from unrelated pairs.
+
+    Fitted on first-stage pairs of admitted entries: their second-stage pairs decided admission, these did not enter that test.
+    """
+    fixed = deps.settings.retrieval.floor
+    if fixed is not None:
+        return Floor(score=fixed, source="fixed")
+    points = []
+    for earlier in range(round_ + 1):
+        candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
+        for candidate, (_, evidence) in zip(candidates, _evidence(deps, earlier), strict=True):
+            if evidence.decision == "admitted" and candidate.scope == "specific":
+                points += [(pair.score, pair.uplift, pair.persona) for pair in evidence.pairs if pair.stage == 1 and pair.failure is None]
+    return fit_floor(points) or await _calibrated(deps)
+
+
+async def _calibrated(deps: Deps) -> Floor | None:
+    states = deps.store.documents(deps.run.id, "scenario", Scenario, 0)
+    if not states:
+        return None
+    vectors = await deps.embedder.embed([s.key for s in states])
+    return calibrate_floor(vectors, [s.issue for s in states])
+
+
+def _evidence(deps: Deps, round_: int) -> list[tuple[str, Evidence]]:
+    candidates = deps.store.documents(deps.run.id, "candidate", Candidate, round_)
+    return list(zip([c.id for c in candidates], deps.store.documents(deps.run.id, "evidence", Evidence, round_), strict=True))
+
+
+def _entry(deps: Deps, round_: int, candidate: Candidate, evidence: Evidence) -> Entry:
+    content = {"domain": deps.domain.name, "lines": [s.text for s in candidate.strategies], "keys": [k.text for k in candidate.keys]}
+    return entry_of(candidate, id="e" + digest(content, 12)).model_copy(
+        update={
+            "status": "admitted",
+            "domain": deps.domain.name,
+            "brief_hash": deps.domain.brief_hash,
+            "student": deps.student.model_name,
+            "advisor": deps.advisor.name,
+            "round": round_,
+            "evidence": evidence,
+        }
+    )
+
+
+def _text(entry: Entry) -> tuple[str, ...]:
+    return tuple(sorted(s.text for s in entry.strategies))
+
+
+def _marker(deps: Deps, round_: int, what: str) -> str:
+    return f"{deps.run.id}/r{round_}/{what}"

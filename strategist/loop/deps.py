@@ -1,0 +1,120 @@
+"""What the nodes of the loop work with, and how they report progress.
+
+Nodes get `Deps` bound when the graph is built; the graph's state holds ids and counters only. Everything a node produces goes to the store
+under ids made of run, round and index, so that running a node twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict, TypeVar
+
+from strategist.agent import Agent, GuidanceSource
+from strategist.domains.domain import Domain
+from strategist.library.library import Library
+from strategist.models.protocol import Chat
+from strategist.records.library import Snapshot
+from strategist.records.run import RunInfo, StopReason
+from strategist.retrieval.embed import Embedder
+from strategist.retrieval.retriever import Retriever
+from strategist.roles.protocols import Actor, Advisor, Customer
+from strategist.settings import Settings
+from strategist.store import Store
+
+NodeName = Literal["generate", "select", "coach", "admit", "consolidate", "examine"]
+NODES: tuple[NodeName, ...] = ("generate", "select", "coach", "admit", "consolidate", "examine")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class LoopState(TypedDict, total=False):
+    """The graph's state: no texts, so that checkpoints stay small."""
+
+    run_id: str
+    round: int
+    stop: StopReason | None
+
+
+class Progress(TypedDict):
+    """One progress event: `done` of `total` units of a node; calls paid and money spent so far by the run."""
+
+    node: NodeName
+    round: int
+    done: int
+    total: int
+    calls: int
+    cost_usd: float
+
+
+Report = Callable[[int, int], None]
+"""(done, total) of the running node."""
+
+
+@dataclass(frozen=True)
+class Deps:
+    """One run's parts. `teacher` is None where the advisor cannot act (the handbook)."""
+
+    settings: Settings
+    domain: Domain
+    store: Store
+    library: Library
+    embedder: Embedder
+    student: Chat
+    advisor: Advisor
+    customer: Customer
+    run: RunInfo
+    teacher: Actor | None = None
+    spent: Callable[[], tuple[int, float]] = field(default=lambda: (0, 0.0))
+
+    def agent(self, source: GuidanceSource | None) -> Agent:
+        """The student with guidance from `source`."""
+        student = self.settings.student
+        return Agent(
+            self.student,
+            retriever=source,
+            tools=tuple(tool.spec for tool in self.domain.tools),
+            tool_style=student.tool_style,
+            temperature=student.temperature,
+            max_tokens=student.max_tokens,
+        )
+
+    async def retriever(self, snapshot: Snapshot) -> Retriever:
+        """The exact ranking over a snapshot: inside the loop nothing else ranks."""
+        return await Retriever.build(snapshot, self.embedder, self.settings.retrieval, language=self.domain.language)
+
+    def snapshot(self, round_: int) -> Snapshot:
+        """The snapshot round `round_` works on: taken once, then read back, whatever others write meanwhile."""
+        name = f"r{round_}"
+        stored = self.store.get_document(self.run.id, "snapshot", name, Snapshot)
+        if stored is None:
+            floor = self.library.get_floor()
+            stored = self.library.snapshot(("admitted", "approved"), self.embedder.id, floor)
+            self.store.put_document(self.run.id, "snapshot", name, round_, 0, stored)
+        return stored
+
+
+async def in_order(work: Callable[[int, T], Awaitable[R]], items: Sequence[T], report: Report) -> list[R]:
+    """Run `work(index, item)` for all items at once and return the results in item order; the first error cancels the rest.
+
+    How many calls are really in flight is the limiter's business.
+    """
+    done = 0
+    report(0, len(items))
+
+    async def one(index: int, item: T) -> R:
+        nonlocal done
+        result = await work(index, item)
+        done += 1
+        report(done, len(items))
+        return result
+
+    tasks = [asyncio.ensure_future(one(index, item)) for index, item in enumerate(items)]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

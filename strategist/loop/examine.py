@@ -1,0 +1,119 @@
+"""examine: the student with the new library against the bare student on dev personas, a summary of the round, and whether to go on.
+
+Bare conversations have the same call keys in every round, so they are paid once. All improvement happens on dev; test is never drawn here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from strategist.agent import GuidanceSource
+from strategist.conversation import play
+from strategist.domains.outcomes import outcome_of
+from strategist.domains.persona import Persona
+from strategist.loop.coach import Coached
+from strategist.loop.deps import Deps, Report, in_order
+from strategist.records.base import stable_int
+from strategist.records.evidence import Evidence
+from strategist.records.library import Candidate, Refusal, Snapshot
+from strategist.records.run import ArmName, ArmOutcome, RoundSummary, StopReason
+from strategist.records.trace import Scenario, Trace
+from strategist.stats import paired_difference
+
+PARITY_MARGIN = 0.02
+MIN_PROGRESS = 0.01
+
+
+async def examine(deps: Deps, round_: int, report: Report) -> StopReason | None:
+    """Play the dev personas in both arms (and with the teacher, once, if it can act), store the summary, return why to stop or None."""
+    snapshot = deps.library.snapshot(("admitted", "approved"), deps.embedder.id, deps.library.get_floor())
+    stored = deps.store.get_document(deps.run.id, "snapshot_after", f"r{round_}", Snapshot)
+    if stored is None:
+        deps.store.put_document(deps.run.id, "snapshot_after", f"r{round_}", round_, 0, snapshot)
+    else:
+        snapshot = stored
+    source: GuidanceSource | None = await deps.retriever(snapshot) if snapshot.entries else None
+    arms: list[tuple[ArmName, GuidanceSource | None]] = [("bare", None), ("library", source)]
+    if deps.teacher is not None:
+        arms.append(("teacher", None))
+    personas = deps.domain.personas("dev", deps.settings.teach.dev_personas)
+    jobs = [(arm, src, persona) for arm, src in arms for persona in personas]
+
+    async def one(index: int, job: tuple[ArmName, GuidanceSource | None, Persona]) -> Trace:
+        arm, src, persona = job
+        teacher = deps.teacher if arm == "teacher" else None
+        return await play(
+            teacher or deps.agent(src),
+            deps.customer,
+            deps.domain,
+            persona,
+            purpose="examine",
+            round=round_,
+            index=index,
+            arm=arm,
+            sample=stable_int("study", 0, persona.id),
+            max_turns=deps.settings.teach.max_turns,
+            actor_role="teacher" if teacher else "student",
+            tool_style=deps.settings.student.tool_style,
+        )
+
+    traces = await in_order(one, jobs, report)
+    for trace in traces:
+        deps.store.put_trace(deps.run.id, trace)
+    outcomes = tuple(outcome_of(trace, arm, 0) for trace, (arm, _, _) in zip(traces, jobs, strict=True))
+    summary = summarise(deps, round_, snapshot, outcomes)
+    deps.store.put_document(deps.run.id, "round", f"r{round_}", round_, 0, summary)
+    return stop_reason(deps.store.documents(deps.run.id, "round", RoundSummary)[: round_ + 1], deps.settings.teach.rounds)
+
+
+def summarise(deps: Deps, round_: int, after: Snapshot, outcomes: tuple[ArmOutcome, ...]) -> RoundSummary:
+    """Count what the round did, from the store."""
+    run, store = deps.run.id, deps.store
+    traces = list(store.traces(run, purpose="generate", round=round_))
+    coached = store.documents(run, "coached", Coached, round_)
+    evidence = store.documents(run, "evidence", Evidence, round_)
+    return RoundSummary(
+        round=round_,
+        conversations=len(traces),
+        failed_conversations=sum(t.failure is not None for t in traces),
+        scenarios=len(store.documents(run, "scenario", Scenario, round_)),
+        gaps=sum(c.kind in ("candidate", "refusal") for c in coached),
+        candidates=len(store.documents(run, "candidate", Candidate, round_)),
+        refused=len(store.documents(run, "refusal", Refusal, round_)),
+        admitted=sum(e.decision == "admitted" for e in evidence),
+        entries=len(after.entries),
+        snapshot_before=deps.snapshot(round_).hash,
+        snapshot_after=after.hash,
+        floor=after.floor,
+        outcomes=outcomes,
+    )
+
+
+def lift(outcomes: Sequence[ArmOutcome], arm: ArmName, base: ArmName) -> float | None:
+    """Mean paired difference in score over personas with both arms finished; None where there is no pair."""
+    one = {o.persona: o.score for o in outcomes if o.arm == arm and o.score is not None}
+    other = {o.persona: o.score for o in outcomes if o.arm == base and o.score is not None}
+    both = [name for name in one if name in other]
+    return paired_difference({n: one[n] for n in both}, {n: other[n] for n in both}).mean if both else None
+
+
+def stop_reason(rounds: Sequence[RoundSummary], planned: int) -> StopReason | None:
+    """Why the run ends after these rounds, or None. Pure; the first reason that holds.
+
+    Parity with the teacher on dev; nothing left to teach (no state had a gap); no progress (twice in a row neither an entry was
+    admitted nor the lift rose by a point); the planned number of rounds.
+    """
+    last = rounds[-1]
+    behind = lift(last.outcomes, "library", "teacher")
+    if behind is not None and behind >= -PARITY_MARGIN:
+        return "parity"
+    if last.scenarios and last.gaps == 0:
+        return "nothing_to_teach"
+    if len(rounds) >= 3 and all(_stalled(before, after) for before, after in zip(rounds[-3:], rounds[-2:], strict=False)):
+        return "no_progress"
+    return "rounds" if len(rounds) >= planned else None
+
+
+def _stalled(before: RoundSummary, after: RoundSummary) -> bool:
+    old, new = lift(before.outcomes, "library", "bare"), lift(after.outcomes, "library", "bare")
+    return after.admitted == 0 and (old is None or new is None or new - old < MIN_PROGRESS)

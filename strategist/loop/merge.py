@@ -1,0 +1,116 @@
+"""Merging: candidates that say the same become one candidate with more keys before anything is tested. Pure.
+
+Two lines say the same when their normalised texts are equal or their vectors have a cosine of at least `SAME_LINE`; two candidates say the
+same when at least half of their lines do. The text that is kept is one that was coached as it stands: that of a library entry if one is in
+the group (its evidence then covers the new keys once the gate has tested them), else the most frequent, else the shortest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from strategist.records.base import digest
+from strategist.records.library import Candidate, Entry, Strategy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SAME_LINE = 0.9
+SAME_CANDIDATE = 0.5
+GENERAL_ISSUES = 4
+"""A line that was coached for this many issues is proposed as a company-wide line."""
+
+Lines = frozenset[int]
+
+
+def merge(
+    candidates: Sequence[Candidate],
+    lines: Sequence[str],
+    vectors: np.ndarray | None,
+    tested_texts: Sequence[tuple[Strategy, ...]],
+) -> list[Candidate]:
+    """Merge candidates in order; `vectors` are those of `lines`, L2-normalised, shape (len(lines), d). Controls merge with nobody."""
+    if vectors is None:
+        return list(candidates)
+    classes = _same_lines(lines, vectors)
+    groups: list[list[Candidate]] = []
+    for candidate in candidates:
+        home = None if candidate.is_control else _home(candidate, groups, classes)
+        if home is None:
+            groups.append([candidate])
+        else:
+            home.append(candidate)
+    known = {tuple(sorted(s.text for s in text)): text for text in tested_texts}
+    return [_one(group, known) for group in groups]
+
+
+def general_candidates(round_: int, merged: Sequence[Candidate], known: Sequence[Entry]) -> list[Candidate]:
+    """One candidate per line that was coached for at least `GENERAL_ISSUES` issues and is not company-wide already."""
+    have = {s.text for entry in known for s in entry.strategies}
+    issues: dict[str, set[str]] = {}
+    source: dict[str, tuple[Strategy, Candidate]] = {}
+    for candidate in merged:
+        for strategy in candidate.strategies:
+            issues.setdefault(strategy.text, set()).update(key.issue for key in candidate.keys)
+            source.setdefault(strategy.text, (strategy, candidate))
+    found = []
+    for text, where in issues.items():
+        if len(where) < GENERAL_ISSUES or text in have:
+            continue
+        strategy, candidate = source[text]
+        found.append(
+            candidate.model_copy(
+                update={
+                    "id": "c" + digest({"round": round_, "general": text}, 12),
+                    "scope": "general",
+                    "strategies": (strategy.model_copy(update={"scope": "general"}),),
+                    "why": f"coached for {len(where)} issues: {', '.join(sorted(where))}",
+                }
+            )
+        )
+    return found
+
+
+def _same_lines(lines: Sequence[str], vectors: np.ndarray) -> dict[str, int]:
+    """Line -> class number; a line joins the first earlier line it equals."""
+    classes: dict[str, int] = {}
+    for i, line in enumerate(lines):
+        near = [j for j in range(i) if float(vectors[i] @ vectors[j]) >= SAME_LINE or _plain(lines[j]) == _plain(line)]
+        classes[line] = classes[lines[near[0]]] if near else i
+    return classes
+
+
+def _plain(line: str) -> str:
+    return " ".join("".join(ch if ch.isalnum() else " " for ch in line.lower()).split())
+
+
+def _home(candidate: Candidate, groups: Sequence[list[Candidate]], classes: dict[str, int]) -> list[Candidate] | None:
+    mine = _classes(candidate, classes)
+    for group in groups:
+        theirs = _classes(group[0], classes)
+        if theirs and len(mine & theirs) / len(mine | theirs) >= SAME_CANDIDATE:
+            return group
+    return None
+
+
+def _classes(candidate: Candidate, classes: dict[str, int]) -> Lines:
+    return frozenset(classes[s.text] for s in candidate.strategies)
+
+
+def _one(group: Sequence[Candidate], known: dict[tuple[str, ...], tuple[Strategy, ...]]) -> Candidate:
+    if len(group) == 1:
+        return group[0]
+    texts = [tuple(sorted(s.text for s in c.strategies)) for c in group]
+    counts = Counter(texts)
+    kept = min(texts, key=lambda text: (text not in known, -counts[text], len(text), text))
+    first = group[texts.index(kept)]
+    keys = tuple({key.text: key for c in group for key in c.keys}.values())
+    return first.model_copy(
+        update={
+            "id": "c" + digest({"round": first.round, "lines": list(kept), "keys": [k.text for k in keys]}, 12),
+            "keys": keys,
+            "strategies": known.get(kept, first.strategies),
+        }
+    )

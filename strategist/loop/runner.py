@@ -1,0 +1,70 @@
+"""Running a teach run to its end: start or resume, stream progress, and end cleanly whatever happens.
+
+A budget that is used up, a model server that is gone and Ctrl-C are ends, not crashes: what was consolidated stays, and the same run can be
+resumed. Knows the graph and its checkpoints; does not know how settings become models (loop.project) or how progress is drawn (cli).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from strategist.errors import BudgetExceededError, ServerUnavailableError
+from strategist.loop.deps import Deps, LoopState, Progress
+from strategist.loop.graph import build_graph
+from strategist.records.run import RunInfo, StopReason
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+RECURSION_LIMIT = 1_000
+"""Nodes per invocation: far beyond 50 rounds of six nodes."""
+
+
+class Finished(RunInfo):
+    """A run with the error that ended it, if one did."""
+
+    error: str = ""
+
+
+async def teach(deps: Deps, checkpoints: Path, on_progress: Callable[[Progress], None]) -> Finished:
+    """Run or go on with `deps.run` until it stops; returns its info with the reason. Only faults of the program or store raise."""
+    stop: StopReason | None = None
+    message = ""
+    try:
+        stop = await _invoke(deps, checkpoints, on_progress)
+    except BudgetExceededError as error:
+        stop, message = "budget", str(error)
+    except ServerUnavailableError as error:
+        stop, message = "server", str(error)
+    except asyncio.CancelledError:
+        deps.store.put_run(deps.run.model_copy(update={"stop": "interrupted"}))
+        raise
+    info = deps.run.model_copy(update={"stop": stop})
+    deps.store.put_run(info)
+    return Finished(**info.model_dump(), error=message)
+
+
+async def _invoke(deps: Deps, checkpoints: Path, on_progress: Callable[[Progress], None]) -> StopReason | None:
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    async with AsyncSqliteSaver.from_conn_string(str(checkpoints)) as saver:
+        graph = build_graph(deps).compile(checkpointer=saver)
+        config: RunnableConfig = {"configurable": {"thread_id": deps.run.id}, "recursion_limit": RECURSION_LIMIT}
+        before = await graph.aget_state(config)
+        start: LoopState | None = None if before.values else {"run_id": deps.run.id, "round": 0, "stop": None}
+        if before.values and not before.next:
+            return cast("StopReason | None", before.values.get("stop"))
+        async for event in graph.astream(start, config, stream_mode="custom", durability="sync"):
+            on_progress(cast(Progress, event))
+        after = await graph.aget_state(config)
+        return cast("StopReason | None", after.values.get("stop"))
+
+
+def ended_well(stop: StopReason | None) -> bool:
+    """Whether a run ended by its own rules, so that there is nothing to resume."""
+    return stop in ("rounds", "parity", "no_progress", "nothing_to_teach")

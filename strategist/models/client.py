@@ -1,0 +1,232 @@
+"""A recorded model in a role: the one way in which the program calls language models.
+
+Owns the order of things for a call: look into the call log, wait for a slot, pass the budget, write the attempt, send, write the answer,
+use it. Knows no wire format and no role's prompt. Invariants: a key is paid for once, also when asked for twice at the same time; every
+attempt is in the log before it is sent; what cannot be answered is recorded as a failure and raised again on every replay, unless the
+server takes no calls at all, which records nothing final. A cancelled call leaves its attempt as `sent`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from strategist.errors import ModelError, ServerUnavailableError, TransientModelError
+from strategist.models.budget import Budget, prompt_bound
+from strategist.models.limiter import Limiter, Slot
+from strategist.models.protocol import Model
+from strategist.models.streams import ReplyStream
+from strategist.records.base import digest, stable_int
+from strategist.records.chat import ModelRequest, Purpose, Reply, RoleName, Usage
+from strategist.store import Answer, CallLog
+
+BACKOFF_S, BACKOFF_CAP_S = 0.5, 20.0
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One question with everything that identifies it."""
+
+    request: ModelRequest
+    request_hash: str
+    purpose: Purpose
+    sample: int
+    key: str
+    draw: int
+
+
+def backoff_s(key: str, attempt: int) -> float:
+    """Seconds to wait after attempt 1, 2, ...: doubled each time up to a cap, with a jitter in [0.5, 1) made of the key."""
+    jitter = 0.5 + stable_int(key, attempt) / 2**49
+    return min(BACKOFF_CAP_S, BACKOFF_S * 2.0 ** (attempt - 1)) * jitter
+
+
+class ModelClient:
+    """Implements Chat. Prices in US dollars per million tokens; `retries` is how often a transient error is tried again."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        role: RoleName,
+        run: str,
+        seed: int,
+        calls: CallLog,
+        budget: Budget,
+        limiter: Limiter,
+        retries: int = 4,
+        price_in: float = 0.0,
+        price_out: float = 0.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.model = model
+        self.role: RoleName = role
+        self._run, self._seed = run, seed
+        self._calls, self._budget, self._limiter = calls, budget, limiter
+        self._retries, self._price_in, self._price_out, self._sleep = retries, price_in, price_out, sleep
+        self._asking: dict[str, asyncio.Event] = {}
+
+    @property
+    def model_name(self) -> str:
+        """The model's identity (see Model.name)."""
+        return self.model.name
+
+    async def close(self) -> None:
+        """Close the model; safe to call twice."""
+        await self.model.close()
+
+    async def ask(self, request: ModelRequest, *, purpose: Purpose, sample: int = 0) -> Reply:
+        """Answer from the call log, or by one paid call (see Chat.ask)."""
+        call = self._call(request, purpose, sample)
+        async with self._alone(call.key):
+            answer = self._calls.find(call.key) or await self._pay(call)
+        if isinstance(answer, ModelError):
+            raise answer
+        return answer
+
+    async def stream(self, request: ModelRequest, *, purpose: Purpose, sample: int = 0) -> AsyncIterator[str]:
+        """Like `ask`, in pieces; a recorded reply comes as one piece. The whole is recorded at the end, a broken-off stream is not."""
+        call = self._call(request, purpose, sample)
+        async with self._alone(call.key):
+            answer = self._calls.find(call.key)
+            if isinstance(answer, Reply):
+                yield answer.text
+            if answer is None:
+                async for item in self._pay_streaming(call):
+                    if isinstance(item, str):
+                        yield item
+                    else:
+                        answer = item
+        if isinstance(answer, ModelError):
+            raise answer
+
+    async def _pay(self, call: _Call) -> Answer:
+        for number in range(1, self._retries + 2):
+            async with self._attempt(call, number) as attempt:
+                try:
+                    reply = await self.model.reply(call.request, call.draw)
+                except (ModelError, ServerUnavailableError) as error:
+                    answer = attempt.failed(error, last=number > self._retries)
+                else:
+                    answer = attempt.answered(self._priced(reply))
+            if answer is not None:
+                return answer
+            await self._sleep(backoff_s(call.key, number))
+        raise AssertionError("the last attempt always answers")
+
+    async def _pay_streaming(self, call: _Call) -> AsyncIterator[str | Answer]:
+        """Yields the pieces, then the answer. Retries only as long as no piece is out."""
+        for number in range(1, self._retries + 2):
+            async with self._attempt(call, number) as attempt:
+                pieces: list[str] = []
+                stream = self.model.stream(call.request, call.draw)
+                try:
+                    async for piece in stream:
+                        pieces.append(piece)
+                        yield piece
+                except (ModelError, ServerUnavailableError) as error:
+                    answer = attempt.failed(error, last=number > self._retries and not pieces)
+                    if answer is None and pieces:
+                        raise
+                else:
+                    whole = stream.reply if isinstance(stream, ReplyStream) else None
+                    answer = attempt.answered(self._priced(whole or Reply(text="".join(pieces))))
+            if answer is not None:
+                yield answer
+                return
+            await self._sleep(backoff_s(call.key, number))
+
+    def _call(self, request: ModelRequest, purpose: Purpose, sample: int) -> _Call:
+        request_hash = digest(request)
+        identity = {"role": self.role, "model": self.model.name, "seed": self._seed, "purpose": purpose, "sample": sample}
+        key = digest({**identity, "request": request_hash})
+        return _Call(request, request_hash, purpose, sample, key, stable_int(self._seed, purpose, sample))
+
+    def _priced(self, reply: Reply) -> Reply:
+        usage = reply.usage
+        cost = (usage.prompt_tokens * self._price_in + usage.completion_tokens * self._price_out) / 1e6
+        return reply.model_copy(update={"usage": usage.model_copy(update={"cost_usd": cost})})
+
+    @asynccontextmanager
+    async def _alone(self, key: str) -> AsyncIterator[None]:
+        """One asker per key at a time: the others then find the answer in the log, or take over if the first was cancelled."""
+        while (other := self._asking.get(key)) is not None:
+            await other.wait()
+        done = self._asking[key] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._asking[key]
+            done.set()
+
+    @asynccontextmanager
+    async def _attempt(self, call: _Call, number: int) -> AsyncIterator[_Attempt]:
+        """Slot, budget and log row of one attempt. Whatever ends it, slot and reservation are given back."""
+        prompt = prompt_bound(call.request)
+        tokens = prompt + call.request.max_tokens
+        usd = (prompt * self._price_in + call.request.max_tokens * self._price_out) / 1e6
+        async with self._limiter.slot() as slot:
+            reservation = await self._budget.acquire(tokens, usd)
+            attempt: _Attempt | None = None
+            try:
+                row = self._calls.begin(
+                    key=call.key,
+                    run=self._run,
+                    attempt=number,
+                    role=self.role,
+                    model=self.model.name,
+                    purpose=call.purpose,
+                    sample=call.sample,
+                    seed=self._seed,
+                    request=call.request,
+                    request_hash=call.request_hash,
+                    held_tokens=tokens,
+                    held_usd=usd,
+                )
+                attempt = _Attempt(self._calls, slot, row, number)
+                yield attempt
+            finally:
+                self._budget.settle(reservation, attempt.usage if attempt is not None else None)
+
+
+class _Attempt:
+    """One attempt that was written down and is to be settled. `usage` None: not known, the upper bound counts."""
+
+    def __init__(self, calls: CallLog, slot: Slot, row: int, number: int) -> None:
+        self._calls, self._slot, self._row, self._number = calls, slot, row, number
+        self._started = time.perf_counter()
+        self.usage: Usage | None = None
+
+    @property
+    def _ms(self) -> float:
+        return (time.perf_counter() - self._started) * 1000
+
+    def answered(self, reply: Reply) -> Answer:
+        """Record what the model said: a reply, or a failure if it is empty or a refusal."""
+        self._slot.succeeded()
+        if reply.finish == "refusal":
+            answer = self._calls.fail(self._row, "refusal", f"the model refuses: {reply.text[:200]}", self._ms, usage=reply.usage)
+        elif not reply.text.strip() and not reply.tool_calls:
+            answer = self._calls.fail(self._row, "empty_reply", "the model's reply is empty", self._ms, usage=reply.usage)
+        else:
+            answer = self._calls.succeed(self._row, reply, self._ms)
+        self.usage = reply.usage
+        return answer
+
+    def failed(self, error: ModelError | ServerUnavailableError, *, last: bool) -> Answer | None:
+        """Record an error; None: it may be tried again. A server that takes no calls at all is raised."""
+        transient = error if isinstance(error, TransientModelError) else None
+        if transient is not None:
+            self._slot.throttled(rate_limited=transient.rate_limited, retry_after=transient.retry_after)
+        lost = transient is not None and transient.lost
+        self.usage = None if lost else Usage()
+        if isinstance(error, ServerUnavailableError) or (transient is not None and not last):
+            self._calls.retry(self._row, error.message, self._ms, lost=lost)
+            if transient is None:
+                raise error
+            return None
+        message = error.message if transient is None else f"{error.message} (tried {self._number} times)"
+        return self._calls.fail(self._row, error.kind, message, self._ms, hint=error.hint, lost=lost)

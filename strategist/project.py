@@ -1,0 +1,252 @@
+"""From strategist.toml to running parts: the one place that knows how settings become a domain, a store, models and roles.
+
+`open_project` costs no model; `Project.start_run` opens the models of a teach run, `Project.agent` those of an agent that serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from strategist.agent import Agent, GuidanceSource, LiveLibrary
+from strategist.domains.domain import Domain
+from strategist.domains.pack import find_domain
+from strategist.errors import SettingsError
+from strategist.library.library import Library
+from strategist.loop.deps import Deps
+from strategist.loop.runner import ended_well
+from strategist.models.budget import Budget
+from strategist.models.client import ModelClient
+from strategist.models.open import open_client, open_model, register_adapter
+from strategist.models.protocol import Chat, Model
+from strategist.records.chat import RoleName
+from strategist.records.library import Status
+from strategist.records.run import RunInfo
+from strategist.retrieval.embed import EmbedderChoice, open_embedder, require_embedder
+from strategist.retrieval.index import Index, open_index
+from strategist.roles.customer import LLMCustomer
+from strategist.roles.handbook import HandbookAdvisor
+from strategist.roles.protocols import Actor, Advisor, Customer
+from strategist.roles.scripted_customer import ScriptedCustomer
+from strategist.roles.teacher import LLMTeacher
+from strategist.settings import ModelSettings, Settings
+from strategist.store import Store, open_store
+from strategist.store.calls import CallLog
+
+if TYPE_CHECKING:
+    from langgraph.graph.state import CompiledStateGraph
+
+    from strategist.loop.deps import LoopState
+
+LAB = "lab:"
+
+
+@dataclass
+class Project:
+    """An opened project. Close it, or use it in a `with` block."""
+
+    settings: Settings
+    domain: Domain
+    store: Store
+    library: Library
+    embedder: EmbedderChoice
+    calls: CallLog
+    _models: list[Model] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.store.close()
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the graph's checkpoints lie."""
+        return self.settings.database_path.with_suffix(".checkpoints.db")
+
+    def last_run(self) -> RunInfo | None:
+        """The newest teach run, or None."""
+        runs = self.store.runs()
+        return runs[-1] if runs else None
+
+    def choose_run(self, *, resume: bool, new: bool) -> RunInfo:
+        """The run to work on: a new one, or the unfinished one with `resume`. Raises SettingsError where that is not clear."""
+        last = self.last_run()
+        unfinished = last if last is not None and not ended_well(last.stop) else None
+        if resume:
+            if unfinished is None:
+                raise SettingsError("there is no unfinished run to resume", hint="start one with `strategist teach`")
+            self._require_same(unfinished)
+            return unfinished
+        if unfinished is not None and not new:
+            raise SettingsError(
+                f"{unfinished.id} is unfinished ({unfinished.stop or 'it was killed'})",
+                hint="go on with `strategist teach --resume`, or start afresh with `--new`",
+            )
+        return self._new_run(len(self.store.runs()))
+
+    def _require_same(self, run: RunInfo) -> None:
+        """A resumed run must have the settings and the pack it began with."""
+        if run.learning_hash != self.settings.learning_hash or run.pack_hash != self.domain.pack_hash:
+            what = "the settings" if run.learning_hash != self.settings.learning_hash else "the domain pack"
+            raise SettingsError(f"{what} changed since {run.id} began", hint="change them back, or start a new run with --new")
+
+    def _new_run(self, earlier: int) -> RunInfo:
+        from strategist import __version__
+
+        settings = self.settings
+        run = RunInfo(
+            id=f"run-{earlier + 1:03d}",
+            domain=self.domain.name,
+            pack_hash=self.domain.pack_hash,
+            brief_hash=self.domain.brief_hash,
+            learning_hash=settings.learning_hash,
+            code=__version__,
+            seed=settings.seed + 1_000 * earlier,
+            student=model_name(settings.student),
+            advisor="handbook" if settings.advisor.kind == "handbook" else model_name(_required(settings.advisor.model, "advisor")),
+            embedder=self.embedder.embedder.id,
+            rounds=settings.teach.rounds,
+        )
+        self.store.put_run(run)
+        return run
+
+    @asynccontextmanager
+    async def deps(self, run: RunInfo) -> AsyncIterator[Deps]:
+        """The parts of a run; its models are closed at the end."""
+        self.calls.mark_abandoned(run.id)
+        budget = Budget(self.settings.budget, self.calls.spent(run.id))
+        student = self._client(self.settings.student, "student", run.id, run.seed, budget)
+        advisor, teacher = self._advisor(run, budget)
+        try:
+            yield Deps(
+                settings=self.settings,
+                domain=self.domain,
+                store=self.store,
+                library=self.library,
+                embedder=self.embedder.embedder,
+                student=student,
+                advisor=advisor,
+                customer=self._customer(run, budget),
+                run=run,
+                teacher=teacher,
+                spent=lambda: (budget.spent.calls, budget.spent.usd),
+            )
+        finally:
+            await self.close_models()
+
+    def agent(self, *, with_library: bool = True) -> Agent:
+        """The student as it serves customers: guidance from the newest servable library. Its calls are recorded under the run `serve`."""
+        settings = self.settings
+        client = self._client(settings.student, "student", "serve", settings.seed, Budget(settings.budget, self.calls.spent("serve")))
+        return self._student_like(client, settings.student, self.live() if with_library else None)
+
+    @property
+    def servable(self) -> tuple[Status, ...]:
+        """The statuses that may reach customers."""
+        return ("approved",) if self.settings.serve_status == "approved" else ("admitted", "approved")
+
+    def live(self) -> LiveLibrary:
+        """Guidance from the newest servable entries, ranked exactly; the library's version is checked on every query."""
+        return LiveLibrary(self.library, self.embedder.embedder, self.settings.retrieval, self.servable)
+
+    @contextmanager
+    def index(self, *, fresh: bool = False) -> Iterator[Index]:
+        """The derived index of the settings beside the database; `fresh` drops what is there."""
+        choice = open_index(self.settings.retrieval, self.settings.database_path.parent / "index", self.embedder.embedder.id, fresh=fresh)
+        try:
+            yield choice.index
+        finally:
+            choice.index.close()
+
+    async def close_models(self) -> None:
+        """Close every model that was opened."""
+        while self._models:
+            await self._models.pop().close()
+
+    def _client(self, settings: ModelSettings, role: RoleName, run: str, seed: int, budget: Budget) -> ModelClient:
+        if settings.adapter == "lab":
+            from strategist.lab.adapter import open_lab_model
+
+            register_adapter("lab", open_lab_model)
+        model = open_model(settings.model_copy(update={"path": self._path(settings.path)}))
+        self._models.append(model)
+        return open_client(settings, role=role, run=run, seed=seed, calls=self.calls, budget=budget, model=model)
+
+    def _student_like(self, chat: Chat, settings: ModelSettings, source: GuidanceSource | None) -> Agent:
+        """An agent with the domain's tools."""
+        return Agent(
+            chat,
+            retriever=source,
+            tools=tuple(tool.spec for tool in self.domain.tools),
+            tool_style=settings.tool_style,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+        )
+
+    def _path(self, path: Path | None) -> Path | None:
+        return None if path is None else (self.settings.folder / path).resolve()
+
+    def _advisor(self, run: RunInfo, budget: Budget) -> tuple[Advisor, Actor | None]:
+        advisor = self.settings.advisor
+        if advisor.kind == "handbook":
+            return HandbookAdvisor(self.domain, max_lines=advisor.max_lines), None
+        model = _required(advisor.model, "advisor")
+        chat = self._client(model, "teacher", run.id, run.seed, budget)
+        actor = self._student_like(chat, model, None)
+        teacher = LLMTeacher(chat, self.domain, max_lines=advisor.max_lines, actor=actor)
+        return teacher, teacher
+
+    def _customer(self, run: RunInfo, budget: Budget) -> Customer:
+        if self.settings.customer.kind == "model":
+            return LLMCustomer(self._client(_required(self.settings.customer.model, "customer"), "customer", run.id, run.seed, budget))
+        return ScriptedCustomer()
+
+
+def open_project(settings: Settings) -> Project:
+    """Open the project of these settings. Raises SettingsError, DomainError, StoreError or LibraryError."""
+    domain = _domain(settings)
+    store = open_store(settings.database_path)
+    library = Library(store)
+    choice = open_embedder(settings.retrieval)
+    require_embedder(choice, library.get_embedder())
+    return Project(settings=settings, domain=domain, store=store, library=library, embedder=choice, calls=CallLog(store))
+
+
+def model_name(settings: ModelSettings) -> str:
+    """The identity a model of these settings has in call keys and evidence, without opening it."""
+    if settings.adapter == "embedded":
+        return f"embedded:{settings.path.name if settings.path else settings.model}"
+    return f"{settings.adapter}:{settings.model}"
+
+
+def _domain(settings: Settings) -> Domain:
+    if not settings.domain.startswith(LAB):
+        return find_domain(settings.domain, settings.folder)
+    from strategist.lab.domain import lab_domain
+    from strategist.lab.worlds import load_world
+
+    return lab_domain(load_world(settings.domain.removeprefix(LAB)))
+
+
+def _required(model: ModelSettings | None, role: str) -> ModelSettings:
+    if model is None:
+        raise SettingsError(f'[{role}] kind = "model" needs a model', hint=f"add a section [{role}.model] with model and base_url")
+    return model
+
+
+@asynccontextmanager
+async def studio_graph() -> AsyncIterator[CompiledStateGraph[LoopState]]:
+    """The graph for LangGraph Studio (langgraph.json): ./strategist.toml, its unfinished run or a new one; no checkpointer."""
+    from strategist.loop.graph import build_graph
+    from strategist.settings import load_settings
+
+    with open_project(load_settings(Path("strategist.toml"))) as project:
+        last = project.last_run()
+        run = project.choose_run(resume=last is not None and not ended_well(last.stop), new=False)
+        async with project.deps(run) as deps:
+            yield build_graph(deps).compile()

@@ -1,0 +1,197 @@
+"""The vector index: one protocol, an exact implementation, and what keeps a derived index honest.
+
+An index holds key vectors under row ids and nothing else; the truth is in the database. A row id names entry, version, position and the
+text's hash, so a row can never stand for another text. `verify` tells whether an index is complete and can be found in; `rebuild`
+refills it. Nothing here ranks entries or reads a database.
+
+Invariants: results are ordered by similarity, ties by row id; similarities are cosines; a filled index carries the stamp of what it was
+filled from, written last, so that an interrupted fill is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from strategist.errors import LibraryError
+from strategist.records.base import digest
+from strategist.records.library import Entry, Snapshot
+from strategist.retrieval.embed import Embedder
+from strategist.settings import RetrievalSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from strategist.retrieval.embed import Vectors
+
+SELF_QUERIES = 64
+"""How many rows `verify` looks for by their own vector, spread evenly over the library."""
+ALIKE = 0.999
+"""Cosine above which a row counts as found by its own vector (an index may store half precision or rounded values)."""
+
+
+class Match(NamedTuple):
+    """One row that a search found, with its cosine similarity."""
+
+    row: str
+    similarity: float
+
+
+class Row(NamedTuple):
+    """One key of one entry: the unit that an index holds."""
+
+    id: str
+    entry: Entry
+    text: str
+
+
+class Index(Protocol):
+    """Key vectors under row ids."""
+
+    @property
+    def stamp(self) -> str:
+        """Fingerprint of the snapshot it was filled from; empty if never filled, or not to the end."""
+        ...
+
+    def replace(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
+        """Drop everything, hold these rows (vectors of shape (n, d)), then set the stamp."""
+        ...
+
+    def search(self, vector: Vectors, n: int) -> list[Match]:
+        """The n rows nearest to a unit vector of shape (d,), best first."""
+        ...
+
+    def vectors(self, rows: Sequence[str]) -> dict[str, Vectors]:
+        """Stored vectors of those of the rows that are here."""
+        ...
+
+    def rows(self) -> frozenset[str]:
+        """All row ids."""
+        ...
+
+
+class ExactIndex:
+    """Exact cosine search with numpy, in memory. Up to some 50,000 rows it is faster than any approximate index."""
+
+    def __init__(self) -> None:
+        self._rows: tuple[str, ...] = ()
+        self._vectors: Vectors | None = None
+        self._stamp = ""
+
+    @property
+    def stamp(self) -> str:
+        """See `Index.stamp`."""
+        return self._stamp
+
+    def replace(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
+        """See `Index.replace`."""
+        order = sorted(range(len(rows)), key=lambda i: rows[i])
+        self._rows = tuple(rows[i] for i in order)
+        self._vectors = vectors[order] if order else None
+        self._stamp = stamp
+
+    def search(self, vector: Vectors, n: int) -> list[Match]:
+        """See `Index.search`. Rows are kept in the order of their ids, so a stable sort breaks ties by id."""
+        import numpy as np
+
+        if self._vectors is None:
+            return []
+        similarity = cosines(self._vectors, vector)
+        best = np.argsort(-similarity, kind="stable")[:n]
+        return [Match(self._rows[i], float(similarity[i])) for i in best]
+
+    def vectors(self, rows: Sequence[str]) -> dict[str, Vectors]:
+        """See `Index.vectors`."""
+        wanted = set(rows)
+        return {} if self._vectors is None else {row: self._vectors[i] for i, row in enumerate(self._rows) if row in wanted}
+
+    def rows(self) -> frozenset[str]:
+        """See `Index.rows`."""
+        return frozenset(self._rows)
+
+
+@dataclass(frozen=True)
+class IndexChoice:
+    """The index that serves, and one line to show when it is not the one the settings name (else empty)."""
+
+    index: Index
+    notice: str
+
+
+def open_index(settings: RetrievalSettings, folder: Path, embedder_id: str, *, fresh: bool = False) -> IndexChoice:
+    """Open the index of the settings. If another process holds the Chroma folder, exact search serves and the notice says who holds it.
+
+    `fresh` throws away what the folder holds (for `library rebuild`), and then a held folder is an error, as is a damaged one without it.
+    """
+    if settings.index == "exact":
+        return IndexChoice(ExactIndex(), "")
+    from strategist.retrieval.chroma import ChromaIndex, IndexHeldError
+
+    try:
+        return IndexChoice(ChromaIndex(folder, embedder_id, fresh=fresh), "")
+    except IndexHeldError as error:
+        if fresh:
+            raise
+        return IndexChoice(ExactIndex(), f"index: exact search in memory, because {error.message}")
+
+
+def rows_of(entries: Sequence[Entry]) -> tuple[Row, ...]:
+    """The keys of all specific entries that are not retired, by entry id and position."""
+    servable = sorted((e for e in entries if e.status != "retired" and e.scope == "specific"), key=lambda e: e.id)
+    return tuple(Row(f"{e.ref}#{i}-{digest(key.text, 12)}", e, key.text) for e in servable for i, key in enumerate(e.keys))
+
+
+def fingerprint(embedder_id: str, rows: Sequence[Row]) -> str:
+    """What an index of these rows carries as its stamp: embedder and row ids, hashed."""
+    return digest([embedder_id, *(row.id for row in rows)], 32)
+
+
+def verify(index: Index, snapshot: Snapshot) -> list[str]:
+    """What is wrong with an index of this snapshot, one line a fault; empty if it is complete, current and findable."""
+    rows = rows_of(snapshot.entries)
+    expected = {row.id for row in rows}
+    try:
+        present = index.rows()
+        faults = []
+        if index.stamp != fingerprint(snapshot.embedder, rows):
+            faults.append("the index was filled from another version of the library, or not to the end")
+        if expected - present:
+            faults.append(f"{len(expected - present)} of {len(expected)} keys are not in the index")
+        if present - expected:
+            faults.append(f"{len(present - expected)} rows of the index belong to no key of the library")
+        return faults + _self_queries(index, sorted(expected & present))
+    except LibraryError as error:
+        return [error.message]
+
+
+def _self_queries(index: Index, rows: Sequence[str]) -> list[str]:
+    sample = rows[:: max(1, -(-len(rows) // SELF_QUERIES))]
+    stored = index.vectors(sample)
+    lost = 0
+    for row in sample:
+        found = index.search(stored[row], 8) if row in stored else []
+        lost += not any(match.row == row for match in found) and not (found and found[-1].similarity >= ALIKE)
+    return [f"{lost} of {len(sample)} sampled keys are not found by their own vector"] if lost else []
+
+
+async def rebuild(index: Index, snapshot: Snapshot, embedder: Embedder) -> int:
+    """Embed every key again and refill the index; returns the number of rows. Raises LibraryError for another embedder."""
+    import numpy as np
+
+    if snapshot.embedder and snapshot.embedder != embedder.id:
+        raise LibraryError(f"the library's embedder is {snapshot.embedder}, not {embedder.id}", hint="set the library's embedder first")
+    rows = rows_of(snapshot.entries)
+    vectors = await embedder.embed([row.text for row in rows]) if rows else np.zeros((0, 1), dtype=np.float32)
+    index.replace([row.id for row in rows], vectors, fingerprint(snapshot.embedder, rows))
+    return len(rows)
+
+
+def cosines(rows: Vectors, vector: Vectors) -> npt.NDArray[np.float64]:
+    """Cosine of each unit row with a unit vector, rounded to 6 decimals so that equal texts tie whatever the order of summation was."""
+    import numpy as np
+
+    exact = rows.astype(np.float64) @ vector.astype(np.float64)
+    return exact.round(6)

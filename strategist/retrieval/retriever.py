@@ -1,0 +1,194 @@
+"""The retriever: one snapshot of the library, asked once per turn.
+
+It embeds the masked key of a moment, lets index and BM25 propose entries, and leaves every decision to `retrieval.rank`. It holds no
+database: who reads a library compares its version and builds a new retriever when it has changed.
+
+Invariants: an empty snapshot costs no embedding; retired entries are never seen; a retriever over the same entries gives the same
+answer in whatever order they were added; vectors of one embedder only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from strategist.errors import LibraryError
+from strategist.records.chat import Message
+from strategist.records.library import Entry, Guidance, Snapshot
+from strategist.retrieval.bm25 import BM25
+from strategist.retrieval.embed import Embedder
+from strategist.retrieval.index import ExactIndex, Index, Row, cosines, fingerprint, rows_of
+from strategist.retrieval.mask import key_text
+from strategist.retrieval.rank import Hit, Scores, above_floor, decide, fuse, pool
+from strategist.settings import RetrievalSettings
+
+if TYPE_CHECKING:
+    from strategist.retrieval.embed import Vectors
+
+DEPTH = 200
+"""Rows that index and BM25 each propose per query; an entry proposed by neither has no rank."""
+
+Moment = Sequence[Message] | str
+"""A conversation so far, or the masked key text of one."""
+
+
+class Placing(NamedTuple):
+    """Where an entry stands at one moment: rank (1 = best) among all, and its own score."""
+
+    rank: int
+    score: float
+
+
+class Keys(NamedTuple):
+    """The keys of a snapshot: rows, their vectors in the same order (shape (n, d)), and the index that searches them."""
+
+    rows: tuple[Row, ...]
+    vectors: Vectors
+    searched: Index
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a turn gets what it gets: the key, all hits in order, the floor that was applied, the entries chosen, the guidance."""
+
+    key: str
+    floor: float | None
+    hits: tuple[Hit, ...]
+    chosen: tuple[Hit, ...]
+    guidance: Guidance
+
+
+class Retriever:
+    """Ranks the entries of one snapshot. Make it with `build`."""
+
+    def __init__(self, snapshot: Snapshot, embedder: Embedder, settings: RetrievalSettings, keys: Keys, *, language: str) -> None:
+        self.snapshot = snapshot
+        self._embedder = embedder
+        self._settings = settings
+        self._rows, self._vectors, self._index = keys
+        self._language = language
+        self._bm25 = BM25([row.text for row in self._rows])
+        self._general = tuple(sorted((e for e in snapshot.entries if e.scope == "general" and e.status != "retired"), key=lambda e: e.id))
+        self._number = {row.id: i for i, row in enumerate(self._rows)}
+        self._of_entry: dict[str, list[int]] = {}
+        for i, row in enumerate(self._rows):
+            self._of_entry.setdefault(row.entry.id, []).append(i)
+
+    @classmethod
+    async def build(
+        cls, snapshot: Snapshot, embedder: Embedder, settings: RetrievalSettings, index: Index | None = None, *, language: str = "en"
+    ) -> Retriever:
+        """Embed the keys (those that a given index does not hold yet) and, if the index is of another version, refill it.
+
+        Without an index, exact search serves. Raises LibraryError if the snapshot was made with another embedder.
+        """
+        if snapshot.embedder and snapshot.embedder != embedder.id:
+            raise LibraryError(
+                f"this library was built with the embedder {snapshot.embedder}, not {embedder.id}",
+                hint="restore the [retrieval] settings, or run `strategist library rebuild`",
+            )
+        rows = rows_of(snapshot.entries)
+        index = ExactIndex() if index is None else index
+        stamp = fingerprint(embedder.id, rows)
+        vectors = await _key_vectors(rows, embedder, index)
+        if index.stamp != stamp:
+            index.replace([row.id for row in rows], vectors, stamp)
+        return cls(snapshot, embedder, settings, Keys(rows, vectors, index), language=language)
+
+    async def guidance(self, messages: Moment, *, use_floor: bool = True) -> Guidance:
+        """What the agent's next turn gets. `use_floor=False` is for the gate, which must also see what lies below the floor."""
+        return (await self.explain(messages, use_floor=use_floor)).guidance
+
+    async def hits(self, moment: Moment) -> tuple[Hit, ...]:
+        """All entries proposed for a moment, in fused order, no floor applied."""
+        key = self._key(moment)
+        return fuse(self._scores(key, (await self._embedder.embed([key]))[0])) if self._rows and key else ()
+
+    async def explain(self, moment: Moment, *, use_floor: bool = True) -> Explanation:
+        """The guidance of a moment together with everything it rests on."""
+        key, floor = self._key(moment), self.floor if use_floor else None
+        if not self._rows and not self._general:
+            return Explanation(key, floor, (), (), Guidance(reason="empty"))
+        hits = await self.hits(key)
+        pooled = pool(above_floor(hits, floor), self._settings.k)
+        guidance, chosen = decide(hits, pooled, self._similarity(pooled), self._general, floor=floor, settings=self._settings)
+        return Explanation(key, floor, hits, chosen, guidance)
+
+    @property
+    def floor(self) -> float | None:
+        """The floor in force: the settings' own, else the library's; None means that everything retrieved is injected."""
+        if self._settings.floor is not None:
+            return self._settings.floor
+        return None if self.snapshot.floor is None else self.snapshot.floor.score
+
+    async def with_entry(self, entry: Entry) -> Retriever:
+        """A retriever over L + c: this snapshot with one entry more (or replaced, if the id is known), by exact search.
+
+        Only keys that were never embedded are; the answer equals that of a retriever built from scratch.
+        """
+        entries = tuple(sorted([*(e for e in self.snapshot.entries if e.id != entry.id), entry], key=lambda e: e.id))
+        index = ExactIndex()
+        index.replace([row.id for row in self._rows], self._vectors, "")
+        rows = rows_of(entries)
+        vectors = await _key_vectors(rows, self._embedder, index)
+        index.replace([row.id for row in rows], vectors, fingerprint(self._embedder.id, rows))
+        snapshot = self.snapshot.model_copy(update={"entries": entries})
+        return Retriever(snapshot, self._embedder, self._settings, Keys(rows, vectors, index), language=self._language)
+
+    async def rank_with(self, candidate: Entry, keys: Sequence[str]) -> list[Placing]:
+        """For each key text: the rank that the candidate would take among L + c, and its own score there.
+
+        Only for specific entries with keys; a ValueError for others is a mistake of the caller."""
+        if candidate.scope != "specific" or not candidate.keys:
+            raise ValueError(f"{candidate.id} has no keys, so it has no rank")
+        joint = await self.with_entry(candidate)
+        vectors = await self._embedder.embed(keys)
+        return [joint._placing(candidate.id, key, vector) for key, vector in zip(keys, vectors, strict=True)]
+
+    def _placing(self, entry: str, key: str, vector: Vectors) -> Placing:
+        hits = fuse(self._scores(key, vector, always=entry))
+        return next(Placing(hit.rank, hit.score) for hit in hits if hit.entry.id == entry)
+
+    def _key(self, moment: Moment) -> str:
+        return moment if isinstance(moment, str) else key_text(moment, self._language)
+
+    def _scores(self, key: str, vector: Vectors, always: str = "") -> list[Scores]:
+        """Best cosine and BM25 score of every entry that either half proposes (and of `always`), by entry id."""
+        import numpy as np
+
+        sparse = self._bm25.scores(key)
+        proposed = {match.row for match in self._index.search(vector, DEPTH)}
+        proposed |= {self._rows[i].id for i in np.argsort(-sparse, kind="stable")[:DEPTH] if sparse[i] > 0}
+        entries = sorted(
+            {self._rows[self._number[row]].entry.id for row in proposed if row in self._number} | ({always} if always else set())
+        )
+        dense = cosines(self._vectors, vector)
+        return [
+            Scores(self._rows[own[0]].entry, float(dense[own].max()), float(sparse[own].max()))
+            for own in (self._of_entry[e] for e in entries)
+        ]
+
+    def _similarity(self, hits: Sequence[Hit]) -> Vectors:
+        """Similarity between entries, the best over their keys: shape (n, n)."""
+        import numpy as np
+
+        out = np.ones((len(hits), len(hits)), dtype=np.float32)
+        for i, first in enumerate(hits):
+            for j, second in enumerate(hits[:i]):
+                a, b = (self._vectors[self._of_entry[hit.entry.id]].astype(np.float64) for hit in (first, second))
+                out[i, j] = out[j, i] = np.round((a @ b.T).max(), 6)
+        return out
+
+
+async def _key_vectors(rows: Sequence[Row], embedder: Embedder, index: Index) -> Vectors:
+    """Vectors of all rows, shape (n, d): from the index where it holds them, else embedded."""
+    import numpy as np
+
+    if not rows:
+        return np.zeros((0, 1), dtype=np.float32)
+    known = index.vectors([row.id for row in rows])
+    missing = [row for row in rows if row.id not in known]
+    if missing:
+        known.update(zip([row.id for row in missing], await embedder.embed([row.text for row in missing]), strict=True))
+    return np.stack([known[row.id] for row in rows])

@@ -1,0 +1,175 @@
+"""Tools as plain text, for models without native tool calls: describe them, read calls out of a reply, show calls and results again.
+
+Pure text work; knows no tool, no model and no domain state. Invariants: `parse` never raises, whatever a model writes; ids of calls depend
+on what was written only; `render` changes nothing in a conversation without tools. A result that the model made up itself is cut off, and
+a customer who writes like a tool is quoted, so neither passes for a real result.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from strategist.records.base import JsonObject, digest
+from strategist.records.chat import Message, ToolCall, ToolSpec
+from strategist.roles.prompts import load_prompt
+
+STOP = "\nRESULT of "
+"""Stop text for requests in this style: what follows would be a made-up result."""
+
+NO_MORE_TOOLS = "(No more tools now: reply to the customer.)"
+
+_START = re.compile(
+    r"(?P<line>^[ \t>*`-]*TOOL[*` \t]*:[*` \t]*(?P<name>[A-Za-z_][\w.-]*)[*`]*[ \t]*)"
+    r"|(?P<tag><tool_call>\s*(?=\{))"
+    r"|(?P<fence>```[A-Za-z_]*\s*(?=\{))",
+    re.MULTILINE | re.IGNORECASE,
+)
+_TAIL = re.compile(r"[ \t]*[)`*]*[ \t]*(?=\n|$)")
+_CLOSE = re.compile(r"\s*(</tool_call>|```)", re.IGNORECASE)
+_RESULT = re.compile(r"^[ \t>*`]*RESULT(?: of [\w.-]+)?[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_SPOOF = re.compile(r"^(?=[ \t>*`-]*(?:RESULT(?: of [\w.-]+)?|TOOL)[*` \t]*:)", re.MULTILINE | re.IGNORECASE)
+_NOTHING = frozenset({"none", "null", "no", "n"})
+
+
+class _Found(NamedTuple):
+    start: int
+    end: int
+    name: str
+    arguments: str
+
+
+def describe(tools: Sequence[ToolSpec]) -> str:
+    """The tools for the system message, with one example of the syntax. Empty without tools."""
+    return load_prompt("tools").render(tools="\n".join(map(_describe_one, tools))) if tools else ""
+
+
+def parse(text: str) -> tuple[str, tuple[ToolCall, ...]]:
+    """Split a reply into what the customer reads and the tool calls in it, in order.
+
+    Reads lines `TOOL: name {json}`, a JSON object with name and arguments in a code fence or in `<tool_call>` tags, and a reply that is
+    nothing but such an object. Arguments that are no JSON are kept as written: the tool answers that. Text without calls comes back as is.
+    """
+    first = _START.search(text)
+    made_up = _RESULT.search(text, first.end()) if first else None
+    seen = text[: made_up.start()] if made_up else text
+    found = _calls(seen) or _bare(seen)
+    if not found:
+        return text, ()
+    pieces, at = [], 0
+    for call in found:
+        pieces.append(seen[at : call.start])
+        at = call.end
+    rest = re.sub(r"\n{3,}", "\n\n", "".join([*pieces, seen[at:]])).strip()
+    real = [call for call in found if call.name.lower() not in _NOTHING]
+    return rest, tuple(_call(index, call) for index, call in enumerate(real))
+
+
+def render(messages: Sequence[Message], *, more_tools: bool = True) -> tuple[Message, ...]:
+    """Rewrite tool calls as text and tool results as user messages, for models that know neither; results of one step share a message.
+
+    To be used after placement: the customer's message then already holds its block. `more_tools=False` ends the last result with a line
+    that asks for the reply."""
+    out: list[Message] = []
+    names: dict[str, str] = {}
+    open_result = False
+    for message in messages:
+        if message.role == "tool":
+            content = f"RESULT of {names.get(message.tool_call_id or '', 'the tool')}: {message.content}"
+            if open_result:
+                content = f"{out.pop().content}\n{content}"
+            out.append(Message(role="user", content=content))
+        else:
+            names.update({call.id: call.name for call in message.tool_calls})
+            out.append(_as_text(message))
+        open_result = message.role == "tool"
+    if open_result and not more_tools:
+        out[-1] = Message(role="user", content=f"{out[-1].content}\n{NO_MORE_TOOLS}")
+    return tuple(out)
+
+
+def _as_text(message: Message) -> Message:
+    if message.tool_calls:
+        lines = [f"TOOL: {call.name} {call.arguments}" for call in message.tool_calls]
+        return Message(role=message.role, content="\n".join(filter(None, [message.content, *lines])))
+    if message.role == "user" and _SPOOF.search(message.content):
+        return message.model_copy(update={"content": _SPOOF.sub('" ', message.content)})
+    return message
+
+
+def _calls(text: str) -> list[_Found]:
+    found: list[_Found] = []
+    at = 0
+    while (start := _START.search(text, at)) is not None:
+        call = _line_call(text, start) if start["line"] else _object_call(text, start.start(), start.end())
+        at = call.end if call else start.end()
+        if call:
+            found.append(call)
+    return found
+
+
+def _bare(text: str) -> list[_Found]:
+    """A reply that is nothing but one JSON object naming a tool."""
+    start = len(text) - len(text.lstrip())
+    call = _object_call(text, start, start) if text.startswith("{", start) else None
+    return [call] if call and not text[call.end :].strip() else []
+
+
+def _line_call(text: str, start: re.Match[str]) -> _Found:
+    at = start.end()
+    opened = re.compile(r"\(?\s*(?=\{)").match(text, at)
+    if opened:
+        value, end = _object_at(text, opened.end())
+        if value is not None:
+            tail = _TAIL.match(text, end)
+            return _Found(start.start(), tail.end() if tail else end, start["name"], text[opened.end() : end])
+        end = text.find("\n\n", at)
+    else:
+        end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    written = text[at:end].strip().strip("()`*").strip()
+    return _Found(start.start(), end, start["name"], written or "{}")
+
+
+def _object_call(text: str, start: int, at: int) -> _Found | None:
+    value, end = _object_at(text, at)
+    if value is None:
+        return None
+    name, arguments = value.get("name"), value.get("arguments", value.get("parameters"))
+    if not isinstance(name, str) or not name or not isinstance(arguments, dict | str):
+        return None
+    closed = _CLOSE.match(text, end)
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return _Found(start, closed.end() if closed else end, name, written)
+
+
+def _object_at(text: str, at: int) -> tuple[JsonObject | None, int]:
+    try:
+        value, end = json.JSONDecoder().raw_decode(text, at)
+    except (ValueError, RecursionError):
+        return None, at
+    return (value, end) if isinstance(value, dict) else (None, at)
+
+
+def _call(index: int, found: _Found) -> ToolCall:
+    return ToolCall(id=f"call_{digest([index, found.name, found.arguments], 12)}", name=found.name, arguments=found.arguments)
+
+
+def _describe_one(tool: ToolSpec) -> str:
+    properties, required = tool.parameters.get("properties"), tool.parameters.get("required")
+    fields = properties if isinstance(properties, dict) else {}
+    needed = required if isinstance(required, list) else []
+    arguments = ", ".join(f"{name}{'' if name in needed else '?'}: {_kind(schema)}" for name, schema in fields.items())
+    return f"- {tool.name}({arguments}): {tool.description}"
+
+
+def _kind(schema: object) -> str:
+    """How a parameter is shown: its choices, else its type, with its description in brackets."""
+    if not isinstance(schema, dict):
+        return "any"
+    choices = schema.get("enum")
+    kind = "|".join(map(str, choices)) if isinstance(choices, list) else str(schema.get("type", "any"))
+    about = schema.get("description")
+    return f"{kind} ({about})" if about else kind

@@ -1,0 +1,117 @@
+"""The open database: connections, transactions, and the one place where database errors become StoreError.
+
+Knows SQLite's settings (WAL, NORMAL, foreign keys, busy time-out) and the schema version; knows nothing of traces, calls or entries.
+Invariants: every write is one BEGIN IMMEDIATE transaction, so two processes never interleave half-written records; a transaction opened
+while this thread is in one joins it; no other exception type than StoreError leaves this layer for a database fault.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from strategist.errors import StoreError
+from strategist.store import tables
+
+_FAULTS = (
+    ("database or disk is full", "the disk is full", "free some space and run the command again; everything written so far is kept"),
+    ("is locked", "it is locked by another process", "end the other process (a second run? a database browser?) and try again"),
+    ("not a database", "it is not a SQLite database", "move the file away, or name another one under `database` in strategist.toml"),
+    ("malformed", "it is damaged", "restore a backup, or move the file away and import your last export"),
+    ("readonly", "it cannot be written", "make the file and its folder writable"),
+    ("unable to open", "it cannot be opened", "check that the folder exists and can be written"),
+)
+
+
+class Database:
+    """One SQLite file, open. `path` must lie in an existing folder; `busy_timeout_s` is how long a locked database is waited for."""
+
+    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+        self.path = path
+        self._mine = threading.local()
+        self._reads = create_engine(f"sqlite:///{path}", connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
+        _listen(self._reads)
+        self._writes = self._reads.execution_options(write=True)
+        self._open_schema()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection inside BEGIN IMMEDIATE: committed at the end, rolled back on any exception. Never await inside it."""
+        if (outer := self._joined()) is not None:
+            yield outer
+            return
+        with self._translated(), self._writes.begin() as connection:
+            self._mine.connection = connection
+            try:
+                yield connection
+            finally:
+                self._mine.connection = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one consistent state: this thread's open transaction, or a snapshot of its own."""
+        if (outer := self._joined()) is not None:
+            yield outer
+            return
+        with self._translated(), self._reads.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections; safe to call twice."""
+        self._reads.dispose()
+
+    def _joined(self) -> Connection | None:
+        joined: Connection | None = getattr(self._mine, "connection", None)
+        return joined
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.DBAPIError as error:
+            raise fault(self.path, str(error.orig)) from error
+
+    def _open_schema(self) -> None:
+        with self.transaction() as connection:
+            present = inspect(connection).get_table_names()
+            if present and tables.meta.name not in present:
+                raise StoreError(f"{self.path} is the database of another program", hint="name another file under `database`")
+            if not present:
+                tables.metadata.create_all(connection, checkfirst=False)
+                connection.execute(insert(tables.meta).values(key="schema_version", value=str(tables.SCHEMA_VERSION)))
+            found = connection.scalar(select(tables.meta.c.value).where(tables.meta.c.key == "schema_version"))
+        if found != str(tables.SCHEMA_VERSION):
+            raise StoreError(
+                f"{self.path} has schema version {found or 'unknown'}, this program reads version {tables.SCHEMA_VERSION}",
+                hint="install the version of strategist that wrote it, export the library there, and import it into a new database",
+            )
+
+
+def fault(path: Path, message: str) -> StoreError:
+    """The StoreError for what SQLite says of the database at `path`."""
+    for sign, what, hint in _FAULTS:
+        if sign in message:
+            return StoreError(f"cannot use the database {path}: {what} ({message})", hint=hint)
+    return StoreError(f"the database {path} refuses: {message}")
+
+
+def _listen(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN would come too late
+        cursor = connection.cursor()
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

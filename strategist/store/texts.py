@@ -1,0 +1,118 @@
+"""Texts stand once, by hash, and bodies refer to them.
+
+`fold` replaces every text of a JSON body that can hold a person's words by a reference `{"$text": hash}`; `unfold` puts them back. The walk
+is generic: it knows field names, not records. Invariant: `unfold(fold(body)) == body` for every JSON body, also one that already
+contains such references (they are escaped). A text that was erased since reads as `ERASED`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
+
+from strategist.errors import StoreError
+from strategist.records.base import Record, canonical
+from strategist.store import tables
+
+ERASED = "[erased]"
+TEXT_FIELDS = frozenset({"content", "customer", "reply", "reply_before", "reply_after", "reply_teacher", "text", "key", "arguments"})
+
+_REF = "$text"
+_CHUNK = 500
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of the UTF-8 text, in hex. Lone surrogates are kept as they are."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def put_text(conn: Connection, text: str) -> str:
+    """Store a text once; returns its hash."""
+    return next(iter(put_texts(conn, [text])))
+
+
+def put_texts(conn: Connection, new: Iterable[str]) -> dict[str, str]:
+    """Store texts, each once; returns hash -> text."""
+    by_hash = {text_hash(text): text for text in new}
+    if by_hash:
+        rows = [{"hash": key, "text": text} for key, text in by_hash.items()]
+        conn.execute(insert(tables.texts).on_conflict_do_nothing(), rows)
+    return by_hash
+
+
+def read_texts(conn: Connection, hashes: Iterable[str]) -> dict[str, str]:
+    """Hash -> text for all hashes; erased ones read `ERASED`. Raises StoreError if one was never stored."""
+    wanted = list(dict.fromkeys(hashes))
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        query = select(tables.texts.c.hash, tables.texts.c.text).where(tables.texts.c.hash.in_(wanted[start : start + _CHUNK]))
+        found |= {key: ERASED if text is None else text for key, text in conn.execute(query)}
+    if missing := set(wanted) - found.keys():
+        raise StoreError(f"{len(missing)} texts of the record are missing, the first is {min(missing)}", hint="restore a backup")
+    return found
+
+
+def fold(value: JsonValue, into: set[str]) -> JsonValue:
+    """The body with references in place of its texts; the texts are added to `into`, to be stored in the same transaction."""
+    if isinstance(value, dict):
+        return {_escape(name, 1): _fold_field(name, item, into) for name, item in value.items()}
+    if isinstance(value, list):
+        return [fold(item, into) for item in value]
+    return value
+
+
+def references(value: JsonValue) -> Iterable[str]:
+    """The hashes that a folded body refers to."""
+    if isinstance(value, dict):
+        if isinstance(ref := value.get(_REF), str):
+            yield ref
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def unfold(value: JsonValue, found: Mapping[str, str]) -> JsonValue:
+    """The body as it was before `fold`; `found` maps every referenced hash to its text."""
+    if isinstance(value, dict):
+        if isinstance(ref := value.get(_REF), str):
+            return found[ref]
+        return {_escape(name, -1): unfold(item, found) for name, item in value.items()}
+    if isinstance(value, list):
+        return [unfold(item, found) for item in value]
+    return value
+
+
+def write_body(conn: Connection, record: Record) -> str:
+    """The folded JSON text of a record; its texts are stored on the way."""
+    new: set[str] = set()
+    folded = fold(record.model_dump(mode="json"), new)
+    put_texts(conn, sorted(new))
+    return canonical(folded)
+
+
+def read_bodies(conn: Connection, bodies: Iterable[str]) -> list[JsonValue]:
+    """The JSON values of folded texts, in order, with their texts in place."""
+    folded: list[JsonValue] = [json.loads(body) for body in bodies]
+    found = read_texts(conn, (ref for body in folded for ref in references(body)))
+    return [unfold(body, found) for body in folded]
+
+
+def _fold_field(name: str, value: JsonValue, into: set[str]) -> JsonValue:
+    if name in TEXT_FIELDS and isinstance(value, str) and value:
+        into.add(value)
+        return {_REF: text_hash(value)}
+    return fold(value, into)
+
+
+def _escape(name: str, step: int) -> str:
+    """Names that end in our mark get one more `$` in front while stored, so that a body's own `$text` is no reference."""
+    if name.lstrip("$") != "text" or not name.startswith("$"):
+        return name
+    return "$" + name if step > 0 else name[1:]
