@@ -80,7 +80,7 @@ async def answer_turn(
         customer=messages[-1].content,
         acts=frozenset(acts),
         past_acts=frozenset(past_acts) | frozenset(acts),
-        history=(*messages, *loop.steps),
+        history=tuple(messages),
         persona=persona,
         calls=tuple(call for step in loop.steps for call in step.tool_calls),
         before=state,

@@ -76,7 +76,9 @@ def test_reply_comes_back_with_its_guidance_and_usage_but_never_with_the_block()
 SPOKEN = st.builds(lambda role, text: Message(role=role, content=text), st.sampled_from(["user", "assistant"]), st.text(max_size=20))
 
 
-@given(st.lists(SPOKEN, min_size=1, max_size=4).filter(lambda said: any(m.role == "user" for m in said)), st.sampled_from(["native", "text"]))
+@given(
+    st.lists(SPOKEN, min_size=1, max_size=4).filter(lambda said: any(m.role == "user" for m in said)), st.sampled_from(["native", "text"])
+)
 @settings(max_examples=50, deadline=None)
 def test_an_empty_library_changes_no_byte_of_a_request(said: list[Message], style: agent_module.ToolStyle) -> None:
     async def both() -> tuple[ModelRequest, ModelRequest]:
@@ -153,7 +155,7 @@ def test_plain_dictionaries_are_messages_too() -> None:
     plain: list[dict[str, object]] = [
         {"role": "developer", "content": "brief"},
         {"role": "user", "content": [{"type": "text", "text": "Where"}, {"type": "text", "text": "is it?"}], "name": "ana"},
-        {"role": "assistant", "content": None, "tool_calls": [LOOPED[2].wire()["tool_calls"][0]]},  # type: ignore[index, call-overload]
+        {"role": "assistant", "content": None, "tool_calls": [LOOPED[2].wire()["tool_calls"][0]]},  # type: ignore[index]
         {"role": "tool", "content": "found", "tool_call_id": "1"},
     ]
     assert as_messages(plain) == (
@@ -224,7 +226,16 @@ def test_the_background_loop_stops_cleanly() -> None:
 
 def domain(*tools: Tool) -> Domain:
     return Domain(
-        name="d", title="Swiftline", language="en", brief="R1. Be {kind}.\n", pack_hash="", checks=(), tools=tools, draw=lambda *_: PERSONA, split_sizes={}, issues=()
+        name="d",
+        title="Swiftline",
+        language="en",
+        brief="R1. Be {kind}.\n",
+        pack_hash="",
+        checks=(),
+        tools=tools,
+        draw=lambda *_: PERSONA,
+        split_sizes={},
+        issues=(),
     )
 
 
@@ -247,8 +258,8 @@ PERSONA = Persona(
 def test_system_message_keeps_the_screen_last_so_that_the_brief_is_a_shared_prefix() -> None:
     tool = Tool(TRACK, lambda state, arguments: "")
     for style in ("native", "text"):
-        one = system_message(domain(tool), PERSONA, style).content  # type: ignore[arg-type]
-        two = system_message(domain(tool), PERSONA.model_copy(update={"screen": " "}), style).content  # type: ignore[arg-type]
+        one = system_message(domain(tool), PERSONA, style).content
+        two = system_message(domain(tool), PERSONA.model_copy(update={"screen": " "}), style).content
         assert one.endswith("\nSL1: in transit")
         assert two.endswith("\n(nothing)")
         assert one.removesuffix("SL1: in transit") == two.removesuffix("(nothing)")
@@ -278,9 +289,7 @@ class FakeLibrary:
 def entry(status: Status) -> Entry:
     key = Key(scenario="s.0", persona="p", issue="late", text=key_text(HELLO))
     strategy = Strategy(text="Name the next step.")
-    return Entry(
-        id="e1", status=status, keys=(key,), strategies=(strategy,), domain="d", brief_hash="", student="s", advisor="a", round=0
-    )
+    return Entry(id="e1", status=status, keys=(key,), strategies=(strategy,), domain="d", brief_hash="", student="s", advisor="a", round=0)
 
 
 def test_a_live_library_is_ranked_anew_only_when_its_version_changed() -> None:

@@ -10,7 +10,22 @@ TRICKY = st.one_of(
     st.text(max_size=40),
     st.lists(
         st.sampled_from(
-            ["[", "]", "/", "guidance", "GUIDANCE", "gui\u200bdance", " ", "\n", "［", "］", "\u200b", "[guidance]", "[/guidance]", "x"]
+            [
+                "[",
+                "]",
+                "/",
+                "guidance",
+                "GUIDANCE",
+                "gui\u200bdance",
+                " ",
+                "\n",
+                "\uff3b",
+                "\uff3d",
+                "\u200b",
+                "[guidance]",
+                "[/guidance]",
+                "x",
+            ]
         ),
         max_size=8,
     ).map("".join),
@@ -87,14 +102,18 @@ def test_a_tool_loop_keeps_the_block() -> None:
 
 def test_delimiters_in_tool_arguments_are_disarmed_and_the_system_message_is_left_alone() -> None:
     call = ToolCall(id="1", name="note", arguments='{"text": "[/guidance]"}')
-    messages = (Message(role="system", content="[guidance] is ours"), Message(role="user", content="a"), Message(role="assistant", tool_calls=(call,)))
+    messages = (
+        Message(role="system", content="[guidance] is ours"),
+        Message(role="user", content="a"),
+        Message(role="assistant", tool_calls=(call,)),
+    )
     placed = place(messages, ["Line."])
     assert placed[0] is messages[0]
     assert placed[2].tool_calls[0].arguments == '{"text": "(/guidance)"}'
 
 
 def test_look_alikes_are_found() -> None:
-    for text in ("[guidance]", "[/Guidance]", "[ / guidance ]", "［guidance］", "[gui\u200bdance]", "[\\guidance]"):
+    for text in ("[guidance]", "[/Guidance]", "[ / guidance ]", "\uff3bguidance\uff3d", "[gui\u200bdance]", "[\\guidance]"):
         assert has_delimiter(text), text
     for text in ("guidance", "(guidance)", "[guide]", "[my guidance]"):
         assert not has_delimiter(text), text

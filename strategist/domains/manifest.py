@@ -66,7 +66,7 @@ def read_manifest(path: Path, text: str, faults: list[Fault]) -> Manifest | None
 def read_rules(path: Path, text: str, faults: list[Fault]) -> tuple[Rule, ...]:
     """The rules of a brief, with faults for numbers that are not ascending, rules without text, and lines that only look like rules."""
     rules: list[Rule] = []
-    highest = 0
+    last = 0
     for line, content in enumerate(text.splitlines(), start=1):
         found = _RULE.match(content)
         if found is None:
@@ -75,21 +75,21 @@ def read_rules(path: Path, text: str, faults: list[Fault]) -> tuple[Rule, ...]:
                 faults.append(Fault(file=str(path), line=line, message=message, hint="a rule is a line of its own: `R7. What holds.`"))
             continue
         number, rule = int(found[1]), Rule(f"R{int(found[1])}", (found[2] or "").strip(), line)
-        faults.extend(Fault(file=str(path), line=line, message=message) for message in _rule_faults(rule, number, highest, rules))
-        highest = max(highest, number)
+        faults.extend(Fault(file=str(path), line=line, message=message) for message in _rule_faults(rule, number, last, rules))
+        last = number
         rules.append(rule)
     if not rules:
         faults.append(Fault(file=str(path), line=0, message="the brief has no rules", hint="write each rule as a line `R1. What holds.`"))
     return tuple(rules)
 
 
-def _rule_faults(rule: Rule, number: int, highest: int, earlier: list[Rule]) -> list[str]:
+def _rule_faults(rule: Rule, number: int, last: int, earlier: list[Rule]) -> list[str]:
     out = []
     same = next((other for other in earlier if other.id == rule.id), None)
     if same is not None:
         out.append(f"{rule.id} is already used in line {same.line}")
-    elif number <= highest:
-        out.append(f"{rule.id} comes after R{highest}: rule numbers ascend")
+    elif number <= last:
+        out.append(f"{rule.id} comes after R{last}: rule numbers ascend")
     if not rule.text:
         out.append(f"{rule.id} has no text")
     return out

@@ -40,7 +40,7 @@ def _faults(path: Path) -> Iterator[Fault]:
     yield from _check_faults(pack)
     yield from _advice_faults(pack)
     yield from _balance_faults(pack)
-    if pack.manifest is None or not pack.lines:
+    if pack.manifest is None or _has_error(pack, MANIFEST):
         return
     personas = {line.template.id: _sample(pack, line.template) for line in pack.lines}
     yield from _goal_faults(pack, personas)
@@ -88,15 +88,20 @@ def _template_faults(pack: Pack) -> Iterator[Fault]:
 
 def _check_faults(pack: Pack) -> Iterator[Fault]:
     file = str(pack.path / CHECKS)
-    rules = {rule.id for rule in pack.rules}
+    rules_known, rules = not _has_error(pack, BRIEF), {rule.id for rule in pack.rules}
+    issues_known = pack.manifest is not None and not _has_error(pack, PERSONAS)
     for check in pack.checks:
-        for rule in () if _has_error(pack, BRIEF) else check.rules:
+        for rule in _names(check.rules) if rules_known else ():
             if rule not in rules:
                 yield Fault(file=file, line=check_line(check), message=f"check {check.id!r} names {rule!r}, which {BRIEF} does not have")
-        for issue in () if _has_error(pack, PERSONAS) or pack.manifest is None else check.issues:
+        for issue in _names(check.issues) if issues_known else ():
             if issue not in pack.issues:
                 message = f"check {check.id!r} names the issue {issue!r}, which no template has"
                 yield Fault(file=file, line=check_line(check), message=message)
+
+
+def _names(names: object) -> tuple[str, ...]:
+    return names if isinstance(names, tuple) else ()  # anything else is a fault that reading the file has told
 
 
 def _advice_faults(pack: Pack) -> Iterator[Fault]:

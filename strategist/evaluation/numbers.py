@@ -36,11 +36,6 @@ def interval(estimate: Estimate | None, digits: int = 2, *, sign: bool = False) 
     return f"[{show(estimate.low, digits)}, {show(estimate.high, digits)}]"
 
 
-def percent(value: float | None, digits: int = 0) -> str:
-    """`62 %` of a share in [0, 1]."""
-    return DASH if value is None else f"{plain(100 * value, digits)}{THIN}%"
-
-
 def count(value: int) -> str:
     """`12 345` with thin spaces."""
     return f"{value:,}".replace(",", THIN)
@@ -49,10 +44,16 @@ def count(value: int) -> str:
 def p_value(value: float) -> str:
     """`0.03`, `0.004`, `< 0.001`, `1`."""
     if value < 0.001:
-        return "<\u20090.001"
+        return f"<{THIN}0.001"
     if value >= 0.9995:
         return "1"
     return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def equals(name: str, value: float) -> str:
+    """`p = 0.03`, `p < 0.001`."""
+    text = p_value(value)
+    return f"{name} {text}" if text.startswith("<") else f"{name} = {text}"
 
 
 def money(dollars: float) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from strategist.evaluation.numbers import DASH, interval, p_value, plain, signed
+from strategist.evaluation.numbers import DASH, equals, interval, plain, signed
 from strategist.evaluation.sheet import GRID, INK, SOFT, ZERO, Scale, Sheet
 from strategist.evaluation.study import ArmComparison, ArmSummary, CheckComparison, IssueComparison
 from strategist.records.library import Entry
@@ -72,15 +72,23 @@ class Frame:
         """Height of a row in pixels."""
         return 46.0 if self.narrow else 32.0
 
+    def middle(self, index: int) -> float:
+        """Where a row's marks stand."""
+        return index * self.step + (32.0 if self.narrow else self.step / 2)
+
+    def bands(self, rows: int, bottom: float) -> list[tuple[float, float]]:
+        """Where the grid is drawn: throughout, or only beside the marks where labels stand above them."""
+        return [(self.middle(i) - 9, self.middle(i) + 9) for i in range(rows)] if self.narrow else [(2.0, bottom)]
+
     @property
     def left(self) -> float:
         """Where the scale begins."""
-        return 8.0 if self.narrow else 300.0
+        return 12.0 if self.narrow else 300.0
 
     @property
     def right(self) -> float:
         """Where the scale ends."""
-        return self.width - (8.0 if self.narrow else 160.0)
+        return self.width - (14.0 if self.narrow else 160.0)
 
 
 def lift_per_round(rounds: Sequence[ArmComparison], width: float = WIDE) -> str:
@@ -95,7 +103,7 @@ def lift_per_round(rounds: Sequence[ArmComparison], width: float = WIDE) -> str:
     for tick in y.ticks(5):
         sheet.line((left, y(tick)), (right, y(tick)), ZERO if tick == 0 else GRID, 1.0)
         sheet.text(left - 8, y(tick), signed(tick), color=SOFT, size=11.5, align="right")
-    x = Scale(0, len(rounds), left + (30 if frame.narrow else 48), right - (36 if frame.narrow else 60))
+    x = Scale(0, len(rounds), left + (30 if frame.narrow else 48), right - (46 if frame.narrow else 60))
     sheet.dot(x(0), y(0), GREY, 4.5, hollow=True)
     sheet.text(x(0), height - 20, "start" if frame.narrow else "empty library", color=SOFT, size=11.5, align="center")
     for number, comparison in enumerate(rounds, start=1):
@@ -161,17 +169,16 @@ def evidence(entries: Sequence[Entry], width: float = WIDE) -> str:
     sheet.text((frame.left + frame.right) / 2, 10, "same", color=SOFT, size=11.5, align="center")
     sheet.text(frame.right, 10, "worse", color=RUST, size=11.5, align="right")
     for index, entry in enumerate(tested):
-        _evidence_row(sheet, frame, top + index * frame.step, entry)
+        _evidence_row(sheet, frame, top + index * frame.step, top + frame.middle(index), entry)
     told = "; ".join(f"{e.id}: {_record(e)}" for e in tested)
     return sheet.svg(f"Wins, ties and losses per entry. {told}")
 
 
-def _evidence_row(sheet: Sheet, frame: Frame, top: float, entry: Entry) -> None:
+def _evidence_row(sheet: Sheet, frame: Frame, top: float, middle: float, entry: Entry) -> None:
     found = entry.evidence
     assert found is not None
     line = entry.strategies[0].text if entry.strategies else "nothing needed here"
-    middle = top + (32 if frame.narrow else frame.step / 2)
-    _label(sheet, frame, top, Row(label=line, marks=(), figure=f"q = {p_value(found.q)}"))
+    _label(sheet, frame, top, Row(label=line, marks=(), figure=equals("q", found.q)))
     total = found.wins + found.ties + found.losses
     x = frame.left
     for number, color, ink in ((found.wins, TEAL, "#ffffff"), (found.ties, TIE, INK), (found.losses, RUST, "#ffffff")):
@@ -195,12 +202,15 @@ def _dot_chart(rows: Sequence[Row], width: float, label: str, axis: AxisKind) ->
     ends = [value for row in rows for mark in row.marks for value in (mark.span or (mark.value, mark.value))[:3]]
     low, high = _span([*ends, 0.0], pad=0.06) if axis == "lift" else (0.0, 1.0)
     x = Scale(low, high, frame.left, frame.right)
-    for tick in x.ticks(4 if frame.narrow else 5):
-        sheet.line((x(tick), 2), (x(tick), bottom), ZERO if axis == "lift" and tick == 0 else GRID, 1.0)
+    ticks = x.ticks(4 if frame.narrow else 6) if axis == "lift" else [0.0, 0.5, 1.0] if frame.narrow else [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    for tick in ticks:
+        color = ZERO if axis == "lift" and tick == 0 else GRID
+        for top, end in frame.bands(len(rows), bottom):
+            sheet.line((x(tick), top), (x(tick), end), color)
         sheet.text(x(tick), bottom + 14, _tick(tick, axis), color=SOFT, size=11.5, align="center")
     for index, row in enumerate(rows):
         _label(sheet, frame, index * frame.step, row)
-        _marks(sheet, x, index * frame.step + (32 if frame.narrow else frame.step / 2), row)
+        _marks(sheet, x, frame.middle(index), row)
     told = "; ".join(f"{row.label}: {row.figure}" for row in rows)
     return sheet.svg(f"{label}. {told}")
 

@@ -47,6 +47,7 @@ def render_report(data: ReportData) -> str:
     style, script = _asset("report.css"), _asset("report.js")
     return page.render(
         data=data,
+        measured=bool(data.arms),
         css=_trusted(style),
         script=_trusted(script),
         script_hash=_trusted(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
@@ -119,6 +120,7 @@ def _environment() -> Environment:
         verdict=wording.verdict,
         trial=wording.trial,
         excerpt=wording.excerpt,
+        moment=wording.moment,
         reason=wording.reason_text,
     )
     return environment

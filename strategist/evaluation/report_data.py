@@ -226,7 +226,7 @@ def _about_headline(headline: ArmComparison | None) -> list[str]:
     if headline.hard is not None and headline.hard.low > 0:
         found.append("Hard failures (policy, safety) are more frequent with the library than without it. Do not release it as it is.")
     if headline.personas < FEW_CUSTOMERS:
-        found.append(f"Only {headline.personas} customers were compared; an interval of so few is rough.")
+        found.append(f"Fewer than {FEW_CUSTOMERS} customers were compared (n = {headline.personas}); an interval of so few is rough.")
     if headline.seeds == 1:
         found.append("One evaluation seed: each customer was met once per arm, so the luck of single replies is not averaged out.")
     return found

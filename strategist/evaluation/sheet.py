@@ -40,7 +40,7 @@ class Scale:
         """Round values inside the scale, at most about `most`."""
         from matplotlib.ticker import MaxNLocator
 
-        found = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
+        found = MaxNLocator(nbins=most, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
         slack = 1e-9 * (self.high - self.low)
         return [round(float(tick), 10) + 0.0 for tick in found if self.low - slack <= tick <= self.high + slack]
 

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from strategist.conversation import play
 from strategist.domains.domain import Domain
-from strategist.domains.grading import check_counts
+from strategist.domains.outcomes import outcome_of
 from strategist.domains.persona import Persona
 from strategist.evaluation.arms import Arm
 from strategist.loop.deps import in_order
@@ -139,31 +139,10 @@ async def run_study(
         )
 
     traces = await in_order(one, jobs, progress or _silent)
-    for trace in traces if keep else ():
-        keep(trace)
+    if keep is not None:
+        for trace in traces:
+            keep(trace)
     return tuple(outcome_of(trace, arm.name, seed) for trace, (arm, _, seed) in zip(traces, jobs, strict=True))
-
-
-def outcome_of(trace: Trace, arm: ArmName, seed: int) -> ArmOutcome:
-    """What one conversation counts for. A failed one has score None and its typed cause."""
-    outcome = trace.outcome
-    failure = trace.failure
-    finished = outcome is not None and failure is None
-    cause = None if finished else f"{failure.kind}: {failure.message}" if failure else "model: the conversation has no outcome"
-    return ArmOutcome(
-        arm=arm,
-        persona=trace.persona,
-        issue=trace.issue,
-        seed=seed,
-        score=outcome.score if finished and outcome else None,
-        goal=outcome.goal if finished and outcome else False,
-        hard_failures=outcome.hard_failures if finished and outcome else 0,
-        agent_turns=len(trace.turns),
-        guided_turns=sum(bool(turn.guidance.lines) for turn in trace.turns),
-        checks=check_counts(outcome) if finished and outcome else (),
-        failure=cause,
-        trace=trace.id,
-    )
 
 
 def summarise(outcomes: Iterable[ArmOutcome]) -> tuple[ArmSummary, ...]:

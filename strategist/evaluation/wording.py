@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, get_args
 
-from strategist.evaluation.numbers import DASH, count, counted, interval, money, p_value, plain, signed
+from strategist.evaluation.numbers import DASH, count, counted, equals, interval, money, plain, signed
 from strategist.evaluation.report_data import ReportData
 from strategist.evaluation.study import CheckComparison
 from strategist.records.chat import Usage
@@ -87,15 +87,19 @@ def cards(data: ReportData) -> tuple[Card, ...]:
         Card(
             "entry in use" if in_use == 1 else "entries in use",
             count(in_use),
-            f"{counted(tested, 'candidate')} tested in {counted(len(data.rounds), 'round')}",
+            f"{counted(tested, 'candidate')} tested in {counted(len(data.rounds), 'round')}" if data.rounds else "no round is finished yet",
         ),
-        Card("refused", count(len(data.refusals)), f"most often: {first[0][1]}" if first else "nothing was proposed in vain"),
+        Card("refused", count(len(data.refusals)), f"most often: {first[0][1]}" if first else "no proposal so far"),
         Card(
             "student replies",
             count(sum(cost.calls - cost.failed - cost.retries for cost in student)),
             f"of {counted(total.calls, 'call')} to all models",
         ),
-        Card("spent", money(total.usage.cost_usd), f"{count(tokens)} tokens" + ("" if total.usage.cost_usd else ", no prices set")),
+        Card(
+            "spent",
+            money(total.usage.cost_usd),
+            f"{count(tokens)} tokens" + ("" if total.usage.cost_usd or not tokens else ", no prices set"),
+        ),
     )
 
 
@@ -191,9 +195,17 @@ def trial(entry: Entry) -> str:
     moments = found.wins + found.ties + found.losses
     return (
         f"Of {counted(moments, 'moment')} it was not written for: better at {found.wins}, the same at {found.ties}, "
-        f"worse at {found.losses}; p = {p_value(found.p)}, q = {p_value(found.q)}; more hard failures: p = {p_value(found.hard_p)}. "
+        f"worse at {found.losses}; {equals('p', found.p)}, {equals('q', found.q)}; more hard failures: {equals('p', found.hard_p)}. "
         f"{counted(found.replies, 'reply', 'replies')} in all, try number {found.tries}."
     )
+
+
+def moment(entry: Entry) -> str:
+    """When an entry is retrieved: the customer's part of its first key (the key's last line), or anywhere."""
+    if entry.scope == "general":
+        return "Wherever no other entry matches."
+    said = entry.keys[0].text.splitlines()[-1:] if entry.keys else []
+    return f"At moments like \u201c{excerpt(said[0], 120)}\u201d" if said else "No key: never retrieved."
 
 
 def excerpt(text: str, room: int = 150) -> str:

@@ -14,6 +14,7 @@ from strategist.errors import SettingsError
 from strategist.lab import student, teacher
 from strategist.lab.worlds import World, load_world, load_worlds
 from strategist.models.adapters.scripted import ScriptedModel
+from strategist.models.open import register_adapter
 from strategist.models.protocol import Model
 from strategist.records.chat import ModelRequest, Reply
 from strategist.settings import ModelSettings
@@ -53,3 +54,8 @@ def open_lab_model(settings: ModelSettings) -> Model:
     """The model that settings with `adapter = "lab"` name. Raises SettingsError for an unknown one."""
     world, role = split_name(settings.model)
     return lab_model(world, role)
+
+
+def register_lab_models() -> None:
+    """Make `adapter = "lab"`, `model = "<world>/<role>"` open lab models everywhere; may be called more than once."""
+    register_adapter("lab", open_lab_model)

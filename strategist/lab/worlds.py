@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from math import gcd
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -42,7 +42,7 @@ class Need(Record):
 
     def named_by(self, line: str) -> bool:
         """Whether the line advises this need, in whatever words."""
-        return all(re.search(rf"\b(?:{group})", line, re.IGNORECASE) for group in self.keywords)
+        return _names(self.keywords, line)
 
     def met_by(self, reply: str) -> bool:
         """Whether the reply meets this need."""
@@ -153,7 +153,10 @@ class World(Record):
 
     def situation(self, id: str) -> Situation:  # noqa: A002
         """The situation of an id. Raises KeyError for an unknown one."""
-        return {situation.id: situation for situation in self.situations}[id]
+        for situation in self.situations:
+            if situation.id == id:
+                return situation
+        raise KeyError(id)
 
     def recognise(self, text: str) -> Situation | None:
         """The situation whose cue the text holds; None where there is none."""
@@ -288,6 +291,11 @@ def _assembled(tables: dict[str, Any], name: str) -> dict[str, object]:
         item["need"] = shared or {"id": entry["id"], **{key: entry[key] for key in _NEED_FIELDS}}
         situations.append(item)
     return {**world, "name": name, "advice_right": advice["right"], "situations": situations, "personas": tables["personas"]}
+
+
+@lru_cache(maxsize=8192)
+def _names(keywords: tuple[str, ...], line: str) -> bool:
+    return all(re.search(rf"\b(?:{group})", line, re.IGNORECASE) for group in keywords)
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:

@@ -20,20 +20,25 @@ from strategist.loop.deps import Deps, Report
 from strategist.loop.generate import EXTRA_FIRST_INDEX, play_personas
 from strategist.loop.testbed import TestBed
 from strategist.records.evidence import Evidence
-from strategist.records.library import Candidate, Refusal
+from strategist.records.library import Candidate, Floor, Refusal
 from strategist.records.trace import Grade, Scenario
+from strategist.retrieval.floor import calibrate_floor
 from strategist.retrieval.mask import key_text
 
-SEARCH = 2_000
+SEARCH = 5_000
 """How many persona indices are looked at for customers of the wanted issues."""
+OPENINGS = 8
+"""Openings drawn per missing moment: they cost no student reply, and only some of them are like the candidate's keys."""
 
 
 async def admit(deps: Deps, round_: int, report: Report) -> None:
     """Choose the moments of all candidates, run the pairs, decide the round, store evidence and refusals."""
     candidates = deps.store.documents(deps.run.id, "candidate", Candidate, round_)
     snapshot = deps.snapshot(round_)
-    bed = TestBed(await deps.retriever(snapshot), deps.settings.retrieval)
-    await bed.add(_known_states(deps, round_))
+    states = known_states(deps, round_)
+    relevance = await calibrated(deps, states)
+    bed = TestBed(await deps.retriever(snapshot), deps.settings.retrieval, relevance.score)
+    await bed.add(states)
     usable = [await bed.usable(c) for c in candidates]
     for grow in (_add_openings, _add_conversations):
         if wanted := _wanted(deps, bed, candidates, usable):
@@ -62,7 +67,16 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     _store(deps, round_, candidates, evidence)
 
 
-def _known_states(deps: Deps, round_: int) -> list[Scenario]:
+async def calibrated(deps: Deps, states: Sequence[Scenario]) -> Floor:
+    """The similarity that moments of different issues rarely reach; the settings' floor where one is fixed."""
+    fixed = deps.settings.retrieval.floor
+    if fixed is not None:
+        return Floor(score=fixed, source="fixed")
+    vectors = await deps.embedder.embed([s.key for s in states])
+    return calibrate_floor(vectors, [s.issue for s in states])
+
+
+def known_states(deps: Deps, round_: int) -> list[Scenario]:
     """The student's own states of this and earlier rounds, and what earlier rounds drew beyond them."""
     run, store = deps.run.id, deps.store
     states: list[Scenario] = []
@@ -100,7 +114,7 @@ def extra_personas(deps: Deps, round_: int, wanted: dict[str, int]) -> list[tupl
 
 async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int]) -> None:
     states = []
-    for index, persona in extra_personas(deps, round_, wanted):
+    for index, persona in extra_personas(deps, round_, {issue: OPENINGS * short for issue, short in wanted.items()}):
         states.append(await opening_scenario(deps.customer, deps.domain, persona, index=index, tool_style=deps.settings.student.tool_style))
     await _add(deps, round_, bed, states, first=0)
 

@@ -1,7 +1,7 @@
 """coach: for each chosen state the advisor compares and writes lines, and the student tries again with them; the best attempt is kept.
 
 A state where the fresh reply has no gap gives a control (nothing needed). Lines that break the wording rules, or help nobody, become
-refusals with their reason. What says the same is merged before anything is tested: one text, more keys.
+refusals with their reason.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from strategist.conversation import replay
 from strategist.errors import ModelError
 from strategist.library.lint import lint_candidate
 from strategist.loop.deps import Deps, Report, in_order
-from strategist.loop.merge import general_candidates, merge
+from strategist.loop.merge import candidate_id
+from strategist.loop.propose import propose
 from strategist.loop.select import Selection
-from strategist.records.base import Record, digest, stable_int
-from strategist.records.library import Candidate, Guidance, Key, Refusal, Snapshot, Strategy
+from strategist.records.base import Record, stable_int
+from strategist.records.library import Candidate, Guidance, Key, Refusal, Strategy
 from strategist.records.trace import Scenario
 from strategist.retrieval.retriever import Retriever
 from strategist.roles.protocols import Advice, Attempt
@@ -50,7 +51,11 @@ async def coach(deps: Deps, round_: int, report: Report) -> None:
             return Coached(scenario=scenario.id, kind="failed", message=f"{error.kind}: {error.message}")
 
     coached = await in_order(one, chosen, report)
-    await _store(deps, round_, coached, snapshot)
+    store, run = deps.store, deps.run.id
+    store.put_documents(run, "coached", [(c.scenario, round_, i, c) for i, c in enumerate(coached)])
+    refusals = [c.refusal for c in coached if c.refusal is not None]
+    store.put_documents(run, "refusal", [(f"{r.candidate}-{r.stage}-{r.index}", round_, r.index, r) for r in refusals])
+    await propose(deps, round_, [c.candidate for c in coached if c.candidate is not None], snapshot)
 
 
 async def coach_state(deps: Deps, round_: int, index: int, scenario: Scenario, retriever: Retriever) -> Coached:
@@ -160,46 +165,8 @@ def _candidate(
     )
 
 
-def candidate_id(round_: int, strategies: Sequence[Strategy], keys: Sequence[Key]) -> str:
-    """Id of a candidate: content and round, no clock, no run id."""
-    return "c" + digest({"round": round_, "lines": [s.text for s in strategies], "keys": [k.text for k in keys]}, 12)
-
-
 def _refusal(
     round_: int, index: int, scenario: Scenario, strategies: tuple[Strategy, ...], stage: Literal["lint", "coach"], why: str
 ) -> Refusal:
     name = candidate_id(round_, strategies, [Key(scenario=scenario.id, persona=scenario.persona, issue=scenario.issue, text=scenario.key)])
     return Refusal(candidate=name, round=round_, index=index, stage=stage, reason=why, strategies=strategies, issue=scenario.issue)
-
-
-async def _store(deps: Deps, round_: int, coached: Sequence[Coached], snapshot: Snapshot) -> None:
-    """Store what came of every state; merge the candidates and keep as many as the settings allow, those with most keys first."""
-    run, store = deps.run.id, deps.store
-    store.put_documents(run, "coached", [(c.scenario, round_, i, c) for i, c in enumerate(coached)])
-    refusals = [c.refusal for c in coached if c.refusal is not None]
-    store.put_documents(run, "refusal", [(f"{r.candidate}-{r.stage}-{r.index}", round_, r.index, r) for r in refusals])
-    found = [c.candidate for c in coached if c.candidate is not None]
-    lines = list(dict.fromkeys(s.text for c in found for s in c.strategies))
-    vectors = await deps.embedder.embed(lines) if lines else None
-    merged = merge(found, lines, vectors, tested_texts=[e.strategies for e in snapshot.entries if e.strategies])
-    everywhere = general_candidates(round_, merged, known=[e for e in snapshot.entries if e.scope == "general"])
-    ranked = sorted([*merged, *everywhere], key=lambda c: (c.scope != "general", -len(c.keys), c.id))
-    tried = _tries(deps, round_)
-    kept = [
-        c.model_copy(update={"index": i, "tries": 1 + tried.get(_lines(c), 0)})
-        for i, c in enumerate(ranked[: deps.settings.teach.candidates])
-    ]
-    store.put_documents(run, "candidate", [(c.id, round_, c.index, c) for c in kept])
-
-
-def _tries(deps: Deps, round_: int) -> dict[tuple[str, ...], int]:
-    """How often each text was proposed in earlier rounds."""
-    counts: dict[tuple[str, ...], int] = {}
-    for earlier in deps.store.documents(deps.run.id, "candidate", Candidate):
-        if earlier.round < round_:
-            counts[_lines(earlier)] = counts.get(_lines(earlier), 0) + 1
-    return counts
-
-
-def _lines(candidate: Candidate) -> tuple[str, ...]:
-    return tuple(sorted(s.text for s in candidate.strategies))

@@ -6,13 +6,13 @@ run of this node do nothing.
 
 from __future__ import annotations
 
+from strategist.loop.admit import calibrated, known_states
 from strategist.loop.deps import Deps, Report
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
 from strategist.records.library import Candidate, Entry, Floor
-from strategist.records.trace import Scenario
-from strategist.retrieval.floor import calibrate_floor, fit_floor
+from strategist.retrieval.floor import fit_floor
 
 
 async def consolidate(deps: Deps, round_: int, report: Report) -> None:
@@ -39,29 +39,22 @@ async def consolidate(deps: Deps, round_: int, report: Report) -> None:
     report(len(admitted), len(evidence))
 
 
-async def floor_for(deps: Deps, round_: int) -> Floor | None:
-    """The floor after this round: fixed by settings, else where the lower bound of uplift is above 0, else calibrated from unrelated pairs.
+async def floor_for(deps: Deps, round_: int) -> Floor:
+    """The floor after this round: fixed by settings, else where the lower bound of uplift is above 0, and never below the calibrated one.
 
     Fitted on first-stage pairs of admitted entries: their second-stage pairs decided admission, these did not enter that test.
     """
-    fixed = deps.settings.retrieval.floor
-    if fixed is not None:
-        return Floor(score=fixed, source="fixed")
+    base = await calibrated(deps, known_states(deps, round_))
+    if base.source == "fixed":
+        return base
     points = []
     for earlier in range(round_ + 1):
         candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
         for candidate, (_, evidence) in zip(candidates, _evidence(deps, earlier), strict=True):
             if evidence.decision == "admitted" and candidate.scope == "specific":
                 points += [(pair.score, pair.uplift, pair.persona) for pair in evidence.pairs if pair.stage == 1 and pair.failure is None]
-    return fit_floor(points) or await _calibrated(deps)
-
-
-async def _calibrated(deps: Deps) -> Floor | None:
-    states = deps.store.documents(deps.run.id, "scenario", Scenario, 0)
-    if not states:
-        return None
-    vectors = await deps.embedder.embed([s.key for s in states])
-    return calibrate_floor(vectors, [s.issue for s in states])
+    fitted = fit_floor(points)
+    return fitted if fitted is not None and fitted.score > base.score else base
 
 
 def _evidence(deps: Deps, round_: int) -> list[tuple[str, Evidence]]:

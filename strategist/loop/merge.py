@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from strategist.records.base import digest
-from strategist.records.library import Candidate, Entry, Strategy
+from strategist.records.library import Candidate, Entry, Key, Scope, Strategy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ def general_candidates(round_: int, merged: Sequence[Candidate], known: Sequence
         found.append(
             candidate.model_copy(
                 update={
-                    "id": "c" + digest({"round": round_, "general": text}, 12),
+                    "id": candidate_id(round_, [strategy], candidate.keys, "general"),
                     "scope": "general",
                     "strategies": (strategy.model_copy(update={"scope": "general"}),),
                     "why": f"coached for {len(where)} issues: {', '.join(sorted(where))}",
@@ -71,6 +71,11 @@ def general_candidates(round_: int, merged: Sequence[Candidate], known: Sequence
             )
         )
     return found
+
+
+def candidate_id(round_: int, strategies: Sequence[Strategy], keys: Sequence[Key], scope: Scope = "specific") -> str:
+    """Id of a candidate: content and round; no clock, no run id."""
+    return "c" + digest({"round": round_, "scope": scope, "lines": [s.text for s in strategies], "keys": [k.text for k in keys]}, 12)
 
 
 def _same_lines(lines: Sequence[str], vectors: np.ndarray) -> dict[str, int]:
@@ -109,7 +114,7 @@ def _one(group: Sequence[Candidate], known: dict[tuple[str, ...], tuple[Strategy
     keys = tuple({key.text: key for c in group for key in c.keys}.values())
     return first.model_copy(
         update={
-            "id": "c" + digest({"round": first.round, "lines": list(kept), "keys": [k.text for k in keys]}, 12),
+            "id": candidate_id(first.round, known.get(kept, first.strategies), keys),
             "keys": keys,
             "strategies": known.get(kept, first.strategies),
         }

@@ -1,7 +1,9 @@
-"""The gate's pool of test moments in one round: states, the library's guidance there, and where each candidate would come in.
+"""The gate's pool of test moments in one round: states, the library's guidance there, and where each candidate comes in.
 
-A moment belongs to a candidate if it ranks among the top k there (no floor) and changes the lines; a company-wide candidate gets those
-where nothing specific matches. All of this is known before any test reply is seen. Nothing here knows outcomes.
+A moment belongs to a candidate if it ranks among the top k there, scores at least `relevance`, and changes the lines; a company-wide
+candidate gets those where nothing specific matches. `relevance` is the similarity that unrelated moments rarely reach: in a small library
+any entry ranks high everywhere, so rank alone says nothing. The floor that was fitted to uplift is not applied. All of this is known
+before any test reply is seen. Nothing here knows outcomes.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ class TestBed:
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, retriever: Retriever, settings: RetrievalSettings) -> None:
+    def __init__(self, retriever: Retriever, settings: RetrievalSettings, relevance: float) -> None:
         self.retriever = retriever
+        self.relevance = relevance
         self.settings = settings
         self.pool: list[Scenario] = []
         self._known: dict[str, Explanation] = {}
@@ -63,7 +66,8 @@ class TestBed:
 
     async def _ranked(self, candidate: Candidate) -> list[RankedScenario]:
         ranks = await self.retriever.rank_with(entry_of(candidate), [s.key for s in self.pool])
-        return [RankedScenario(scenario=s, rank=rank, score=score) for s, (rank, score) in zip(self.pool, ranks, strict=True)]
+        placed = zip(self.pool, ranks, strict=True)
+        return [RankedScenario(scenario=s, rank=rank, score=score) for s, (rank, score) in placed if score >= self.relevance]
 
     async def _unmatched(self) -> list[RankedScenario]:
         return [RankedScenario(scenario=s, rank=1, score=0.0) for s in self.pool if self.base(s).reason in ("weak", "empty", "global")]

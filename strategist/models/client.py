@@ -104,7 +104,8 @@ class ModelClient:
             raise answer
 
     async def _pay(self, call: _Call) -> Answer:
-        for number in range(1, self._retries + 2):
+        number = 1
+        while True:
             async with self._attempt(call, number) as attempt:
                 try:
                     reply = await self.model.reply(call.request, call.draw)
@@ -115,11 +116,12 @@ class ModelClient:
             if answer is not None:
                 return answer
             await self._sleep(backoff_s(call.key, number))
-        raise AssertionError("the last attempt always answers")
+            number += 1
 
     async def _pay_streaming(self, call: _Call) -> AsyncIterator[str | Answer]:
         """Yields the pieces, then the answer. Retries only as long as no piece is out."""
-        for number in range(1, self._retries + 2):
+        number = 1
+        while True:
             async with self._attempt(call, number) as attempt:
                 pieces: list[str] = []
                 stream = self.model.stream(call.request, call.draw)
@@ -138,6 +140,7 @@ class ModelClient:
                 yield answer
                 return
             await self._sleep(backoff_s(call.key, number))
+            number += 1
 
     def _call(self, request: ModelRequest, purpose: Purpose, sample: int) -> _Call:
         request_hash = digest(request)

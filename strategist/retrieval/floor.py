@@ -24,24 +24,24 @@ MIN_PERSONAS = 6
 """A floor needs points of this many personas at or above it: with fewer, a bootstrap over personas means little."""
 RESAMPLES = 1000
 MAX_CALIBRATION = 1000
-"""Keys looked at by `calibrate_floor`, spread evenly: half a million pairs fix a percentile well enough."""
+"""Keys looked at by `calibrate_floor`, spread evenly over those given: enough for a percentile, and a second of work at most."""
 
 
 def calibrate_floor(vectors: Vectors, issues: Sequence[str], quantile: float = 0.95) -> Floor:
-    """The `quantile` of cosine similarity between keys of different issues.
+    """The `quantile` of what a moment's best match reaches among moments of other issues: above it, a match is rarely a stranger.
 
-    `vectors`: unit rows, shape (n, d), one per key; `issues`: the issue of each. Without a pair of different issues the floor is 0.
+    The best match counts, not any pair: a library holds many entries, so what matters is the likeliest mistake at a moment. `vectors`: unit
+    rows, shape (n, d), one per key; `issues`: the issue of each. Without two issues the floor is 0.
     """
     import numpy as np
 
     step = max(1, -(-len(issues) // MAX_CALIBRATION))
     chosen, kinds = vectors[::step], np.array(list(issues[::step]))
-    pieces = [cosines(chosen[i + 1 :], chosen[i])[kinds[i + 1 :] != kinds[i]] for i in range(len(kinds) - 1)]
-    similarities = np.concatenate(pieces) if pieces else np.zeros(0)
-    if not len(similarities):
+    best = [float(others.max()) for i in range(len(kinds)) if len(others := cosines(chosen[kinds != kinds[i]], chosen[i]))]
+    if not best:
         return Floor(score=0.0, source="calibration")
-    score = float(np.clip(np.quantile(similarities, quantile), 0, 1))
-    return Floor(score=round(score, 6), source="calibration", pairs=len(similarities))
+    score = float(np.clip(np.quantile(best, quantile), 0, 1))
+    return Floor(score=round(score, 6), source="calibration", pairs=len(best))
 
 
 def fit_floor(points: Sequence[tuple[float, float, str]], level: float = 0.9, seed: int = 0) -> Floor | None:

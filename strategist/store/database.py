@@ -39,7 +39,11 @@ class Database:
         self._reads = create_engine(f"sqlite:///{path}", connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
         _listen(self._reads)
         self._writes = self._reads.execution_options(write=True)
-        self._open_schema()
+        try:
+            self._open_schema()
+        except StoreError:
+            self.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -79,19 +83,32 @@ class Database:
             raise fault(self.path, str(error.orig)) from error
 
     def _open_schema(self) -> None:
-        with self.transaction() as connection:
-            present = inspect(connection).get_table_names()
-            if present and tables.meta.name not in present:
-                raise StoreError(f"{self.path} is the database of another program", hint="name another file under `database`")
-            if not present:
-                tables.metadata.create_all(connection, checkfirst=False)
-                connection.execute(insert(tables.meta).values(key="schema_version", value=str(tables.SCHEMA_VERSION)))
-            found = connection.scalar(select(tables.meta.c.value).where(tables.meta.c.key == "schema_version"))
+        with self.reading() as connection:  # a complete database opens without a write lock
+            found = self._version(connection)
+        if found is None:
+            with self.transaction() as connection:
+                found = self._version(connection) or _create(connection)
         if found != str(tables.SCHEMA_VERSION):
             raise StoreError(
-                f"{self.path} has schema version {found or 'unknown'}, this program reads version {tables.SCHEMA_VERSION}",
+                f"{self.path} has schema version {found}, this program reads version {tables.SCHEMA_VERSION}",
                 hint="install the version of strategist that wrote it, export the library there, and import it into a new database",
             )
+
+    def _version(self, connection: Connection) -> str | None:
+        """The schema version, None for an empty file."""
+        present = inspect(connection).get_table_names()
+        if not present:
+            return None
+        if tables.meta.name not in present:
+            raise StoreError(f"{self.path} is the database of another program", hint="name another file under `database`")
+        version = connection.scalar(select(tables.meta.c.value).where(tables.meta.c.key == "schema_version"))
+        return version or "unknown"
+
+
+def _create(connection: Connection) -> str:
+    tables.metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(tables.meta).values(key="schema_version", value=str(tables.SCHEMA_VERSION)))
+    return str(tables.SCHEMA_VERSION)
 
 
 def fault(path: Path, message: str) -> StoreError:

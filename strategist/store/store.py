@@ -61,9 +61,7 @@ def bump_library_version(conn: Connection) -> int:
     return version
 
 
-def append_event(
-    conn: Connection, actor: str, action: str, target: str, before: str | None, after: str | None, reason: str
-) -> None:
+def append_event(conn: Connection, actor: str, action: str, target: str, before: str | None, after: str | None, reason: str) -> None:
     """Add one line to the audit log, in the transaction that makes the change it tells of."""
     row = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "actor": actor, "action": action, "target": target}
     conn.execute(insert(tables.events), {**row, "before": before, "after": after, "reason": reason})

@@ -51,7 +51,7 @@ def other_issue(view: TurnView) -> bool | None:
 
 @turn_check("breaks", about="Broken.")
 def breaks(view: TurnView) -> bool | None:
-    return bool({}["nothing"])
+    return bool(view.before["nothing"])
 
 
 @turn_check("odd", about="Answers no boolean.")
@@ -103,7 +103,8 @@ def test_the_score_counts_soft_checks_and_the_goal() -> None:
     assert result.score == pytest.approx((2 + 1) / (3 + 1))
     assert [verdict.check for verdict in result.verdicts] == ["greets", "greets", "safe", "breaks", "odd", "two_turns"]
     missed = outcome(DOMAIN, replace(CONVERSATION, ended="out_of_patience"), turns)
-    assert (missed.goal, missed.score) == (False, pytest.approx(2 / 4))
+    assert not missed.goal
+    assert missed.score == pytest.approx(2 / 4)
 
 
 def test_a_hard_failure_makes_the_score_zero() -> None:

@@ -40,7 +40,9 @@ def test_it_is_soft_and_never_taught() -> None:
     assert (RECITATION.hard, RECITATION.advice, RECITATION.scope) == (False, None, "turn")
 
 
-WORDS = st.lists(st.sampled_from("red blue green warm cold dry wet old new big".split()), min_size=5, max_size=12, unique=True)
+WORDS = st.lists(
+    st.sampled_from(["red", "blue", "green", "warm", "cold", "dry", "wet", "old", "new", "big"]), min_size=5, max_size=12, unique=True
+)
 
 
 @settings(max_examples=40, deadline=None)

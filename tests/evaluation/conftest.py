@@ -56,7 +56,7 @@ def made_up_outcome(arm: ArmName, index: int, seed: int, bonus: int = 0, split: 
 
 def made_up_entry(number: int, customer: str = "Where is my parcel? It has been eight days.") -> EntryLine:
     """A made-up entry."""
-    key = Key(scenario=f"s{number}", persona="train-1-0", issue="refund", text=f"agent: How can I help?\ncustomer: {customer}")
+    key = Key(scenario=f"s{number}", persona="train-1-0", issue="refund", text=f"How can I help you today?\n{customer}")
     decided = Evidence(
         decision="admitted",
         wins=9 + number % 4,

@@ -10,12 +10,12 @@ from strategist.records.library import Entry, Key, Scope, Status, Strategy
 
 class MakeEntry(Protocol):
     def __call__(
-        self, id: str, keys: Sequence[str], lines: Sequence[str] = ..., *, status: Status = ..., scope: Scope = ..., version: int = ...
+        self, name: str, keys: Sequence[str], lines: Sequence[str] = ..., *, status: Status = ..., scope: Scope = ..., version: int = ...
     ) -> Entry: ...
 
 
 def _make_entry(
-    id: str,
+    name: str,
     keys: Sequence[str],
     lines: Sequence[str] = ("Ask first.",),
     *,
@@ -24,10 +24,10 @@ def _make_entry(
     version: int = 1,
 ) -> Entry:
     return Entry(
-        id=id,
+        id=name,
         version=version,
         status=status,
-        keys=tuple(Key(scenario=f"{id}-{i}", persona=f"train-{i}-0", issue="late", text=text) for i, text in enumerate(keys)),
+        keys=tuple(Key(scenario=f"{name}-{i}", persona=f"train-{i}-0", issue="late", text=text) for i, text in enumerate(keys)),
         strategies=tuple(Strategy(text=line) for line in lines),
         scope=scope,
         domain="parcel",

@@ -36,7 +36,24 @@ def test_nouns_of_german_are_no_names() -> None:
     assert mask("Where is the Paket?", "en") == "Where is the <name>?"
 
 
-PIECES = ["Anna", "my name is", "I'm", "12 March", "$5", "PX-48213", "a@b.com", "www.x.org", "3pm", "hello", ".", ",", "\n", "7", "+49 170 1234", "é5"]
+PIECES = [
+    "Anna",
+    "my name is",
+    "I'm",
+    "12 March",
+    "$5",
+    "PX-48213",
+    "a@b.com",
+    "www.x.org",
+    "3pm",
+    "hello",
+    ".",
+    ",",
+    "\n",
+    "7",
+    "+49 170 1234",
+    "é5",
+]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join) | st.text(max_size=60))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from strategist.domains.checks import Check, turn_check
 from strategist.domains.domain import Domain
+from strategist.domains.persona import Persona, Split
 from strategist.records.chat import Message
 from strategist.records.trace import Scenario, Verdict
 from strategist.roles.handbook import HandbookAdvisor
@@ -28,20 +29,31 @@ CHECKS = (
 )
 
 
-def no_persona(*_: object) -> None:
+def no_persona(split: Split, index: int, seed: int) -> Persona:
     raise NotImplementedError
 
 
 DOMAIN = Domain(
-    name="d", title="D", language="en", brief="R1. x", pack_hash="", checks=CHECKS, tools=(), draw=no_persona, split_sizes={}, issues=()  # type: ignore[arg-type]
+    name="d",
+    title="D",
+    language="en",
+    brief="R1. x",
+    pack_hash="",
+    checks=CHECKS,
+    tools=(),
+    draw=no_persona,
+    split_sizes={},
+    issues=(),
 )
 SCENARIO = Scenario(id="s.0", trace="s", persona="p", issue="i", turn=0, messages=(Message(role="user", content="Hi"),), key="", state={})
 
 
 def attempt(*failed: str, lines: tuple[str, ...] = (), broken: tuple[str, ...] = ()) -> Attempt:
     hard = {check.id: check.hard for check in CHECKS}
-    states: dict[str, bool | None] = {name: True for name in hard} | dict.fromkeys(failed, False) | dict.fromkeys(broken)
-    return Attempt(text="r", lines=lines, verdicts=tuple(Verdict(check=n, hard=hard.get(n, False), passed=s, turn=0) for n, s in states.items()))
+    states: dict[str, bool | None] = dict.fromkeys(hard, True) | dict.fromkeys(failed, False) | dict.fromkeys(broken)
+    return Attempt(
+        text="r", lines=lines, verdicts=tuple(Verdict(check=n, hard=hard.get(n, False), passed=s, turn=0) for n, s in states.items())
+    )
 
 
 def advise(*attempts: Attempt, max_lines: int = 3) -> Advice:

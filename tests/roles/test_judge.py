@@ -7,14 +7,29 @@ from collections.abc import Callable
 import pytest
 
 from strategist.domains.domain import Domain
+from strategist.domains.persona import Persona, Split
 from strategist.errors import BudgetExceededError, ModelError, StrategistError
 from strategist.records.chat import Message, ModelRequest, Purpose, Reply
 from strategist.records.trace import Scenario
 from strategist.roles.judge import JudgeVerdict, LLMJudge
 from strategist.roles.protocols import Preference
 
+
+def no_persona(split: Split, index: int, seed: int) -> Persona:
+    raise NotImplementedError
+
+
 DOMAIN = Domain(
-    name="d", title="Swiftline", language="en", brief="R1. Be brief.", pack_hash="", checks=(), tools=(), draw=lambda *_: None, split_sizes={}, issues=()  # type: ignore[arg-type, return-value]
+    name="d",
+    title="Swiftline",
+    language="en",
+    brief="R1. Be brief.",
+    pack_hash="",
+    checks=(),
+    tools=(),
+    draw=no_persona,
+    split_sizes={},
+    issues=(),
 )
 SCENARIO = Scenario(
     id="s.0",

@@ -43,7 +43,12 @@ BARE = PERSONA.model_copy(update={"hidden": (), "trap": None, "facts": {}})
 
 def test_the_card_tells_needs_in_order_facts_secrets_trap_and_patience() -> None:
     text = card(PERSONA)
-    assert text.index("- Where is SL1?") < text.index("- When will it come?") < text.index("- tracking: SL1") < text.index("- It is a birthday gift.")
+    assert (
+        text.index("- Where is SL1?")
+        < text.index("- When will it come?")
+        < text.index("- tracking: SL1")
+        < text.index("- It is a birthday gift.")
+    )
     assert "Ana {Reyes}" in text
     assert "With message 2 at the latest you also try this: Just refund me." in text
     assert "for 2 replies" in text

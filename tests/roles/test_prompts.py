@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,23 +30,20 @@ def test_hashes_name_every_file() -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> object:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(prompts, "FOLDER", tmp_path)
     load_prompt.cache_clear()
     yield tmp_path
     load_prompt.cache_clear()
 
 
-def test_the_newest_version_is_used(folder: object) -> None:
-    from pathlib import Path
-
-    assert isinstance(folder, Path)
+def test_the_newest_version_is_used(folder: Path) -> None:
     for number in (2, 10, 9):
         (folder / f"greet.v{number}.md").write_text(f"Hello {{who}}, {number}\n", encoding="utf-8")
     (folder / "notes.txt").write_text("no prompt", encoding="utf-8")
     assert load_prompt("greet").version == 10
     assert list(prompt_hashes()) == ["greet.v10"]
-    with pytest.raises(ValueError, match="no prompt named 'leave'.*greet"):
+    with pytest.raises(ValueError, match=r"no prompt named 'leave'.*greet"):
         load_prompt("leave")
 
 

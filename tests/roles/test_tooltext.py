@@ -89,7 +89,12 @@ def test_a_call_of_nothing_is_no_call() -> None:
     assert parse("Hello there.\nTOOL: none") == ("Hello there.", ())
 
 
-@given(st.lists(st.sampled_from(['{"name": "a", "arguments": {}}', "TOOL: ", "x", "{", "}", "```", "<tool_call>", "\n", "RESULT of x:", "[" * 3]), max_size=9))
+@given(
+    st.lists(
+        st.sampled_from(['{"name": "a", "arguments": {}}', "TOOL: ", "x", "{", "}", "```", "<tool_call>", "\n", "RESULT of x:", "[" * 3]),
+        max_size=9,
+    )
+)
 @settings(max_examples=200, deadline=None)
 def test_parsing_never_fails_and_is_deterministic(pieces: list[str]) -> None:
     text = "".join(pieces)
@@ -100,7 +105,9 @@ def test_parsing_never_fails_and_is_deterministic(pieces: list[str]) -> None:
         assert rest == text
 
 
-NESTED: st.SearchStrategy[JsonObject] = st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=8), st.booleans()), max_size=3)
+NESTED: st.SearchStrategy[JsonObject] = st.dictionaries(
+    st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=8), st.booleans()), max_size=3
+)
 
 
 @given(NESTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,9 @@ def candidate(id_: str, round_: int, index: int) -> Candidate:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(tmp_path / "deep" / "folder" / "strategist.db")
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "deep" / "folder" / "strategist.db") as opened:
+        yield opened
 
 
 def test_a_trace_comes_back_as_it_was_and_again_after_reopening(store: Store) -> None:
@@ -117,7 +119,7 @@ def test_documents_are_upserted_and_ordered(store: Store) -> None:
 
 def test_a_document_of_another_shape_is_one_clear_error(store: Store) -> None:
     store.put_document("r", "candidate", "c", 0, 0, Strategy(text="x"))
-    with pytest.raises(StoreError, match="a stored Candidate does not read as one: .* faults"):
+    with pytest.raises(StoreError, match="a stored Candidate does not read as one"):
         store.documents("r", "candidate", Candidate)
 
 
@@ -155,10 +157,15 @@ def test_counters_and_meta(store: Store) -> None:
 
 
 def test_a_failed_transaction_leaves_nothing_and_inner_writes_belong_to_it(store: Store) -> None:
-    with pytest.raises(RuntimeError, match="half way"), store.transaction() as conn:
-        bump_library_version(conn)
-        store.put_run(make_run("lost"))
-        raise RuntimeError("half way")
+
+    def half() -> None:
+        with store.transaction() as conn:
+            bump_library_version(conn)
+            store.put_run(make_run("lost"))
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        half()
     assert store.runs() == []
     assert store.library_version() == 0
     store.put_run(make_run("kept"))
@@ -237,8 +244,8 @@ def open_locked(path: Path) -> Store:
 def test_a_full_disk(store: Store) -> None:
     with store.transaction() as conn:
         pages = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
-    with pytest.raises(StoreError, match="the disk is full") as caught, store.transaction() as conn:
-        conn.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        conn.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # holds for this connection, which the pool gives out again
+    with pytest.raises(StoreError, match="the disk is full") as caught:
         store.put_trace("r", make_trace(word="long " * 20000))
     assert "free some space" in caught.value.hint
     assert list(store.traces("r")) == []

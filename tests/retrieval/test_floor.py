@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from strategist.retrieval.floor import MIN_PERSONAS, calibrate_floor, fit_floor
+
+
+def test_calibration_is_the_percentile_of_the_best_match_among_other_issues() -> None:
+    angles = np.array([0.0, 0.2, 1.0, 1.3])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    issues = ["late", "late", "broken", "broken"]
+    floor = calibrate_floor(vectors, issues, quantile=1.0)
+    assert floor.source == "calibration"
+    assert floor.pairs == 4
+    assert floor.score == pytest.approx(np.cos(0.8), abs=1e-5)
+    assert calibrate_floor(vectors, issues, quantile=0.0).score == pytest.approx(np.cos(1.1), abs=1e-5)
+
+
+def test_calibration_without_different_issues_is_zero() -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    assert calibrate_floor(vectors, ["late"] * 3).score == 0
+    assert calibrate_floor(np.zeros((0, 3), dtype=np.float32), []).pairs == 0
+
+
+def test_calibration_of_many_keys_looks_at_a_thousand() -> None:
+    vectors = np.tile(np.array([[1, 0]], dtype=np.float32), (3000, 1))
+    assert calibrate_floor(vectors, [str(i) for i in range(3000)]).pairs == 1000
+
+
+def points(low: float, high: float, n: int = 40) -> list[tuple[float, float, str]]:
+    """Scores 0.01 .. 0.40; uplift `low` below 0.2 and `high` from there, with a ripple that averages out."""
+    return [((i + 1) / 100, (low if i < n // 2 else high) + (-0.05, 0.05)[i % 2], f"p{i}") for i in range(n)]
+
+
+def test_the_floor_stands_where_guidance_begins_to_help() -> None:
+    floor = fit_floor(points(-0.5, 0.5))
+    assert floor is not None
+    assert 0.20 <= floor.score <= 0.24
+    assert floor.source == "uplift"
+    assert floor.pairs == 40
+    assert floor.lower_bound is not None
+    assert floor.lower_bound > 0
+
+
+def test_the_order_of_points_does_not_matter() -> None:
+    assert fit_floor(points(-0.5, 0.5)[::-1]) == fit_floor(points(-0.5, 0.5))
+
+
+def test_no_floor_where_guidance_never_helps() -> None:
+    assert fit_floor(points(-0.5, -0.1)) is None
+    assert fit_floor(points(0.0, 0.0)) is None
+
+
+def test_guidance_that_helps_everywhere_has_the_lowest_score_as_its_floor() -> None:
+    floor = fit_floor(points(0.5, 0.5))
+    assert floor is not None
+    assert floor.score == 0.01
+
+
+def test_points_of_few_personas_give_no_floor_however_many_they_are() -> None:
+    few = [(score, 1.0, f"p{i % (MIN_PERSONAS - 1)}") for i, (score, _, _) in enumerate(points(1, 1))]
+    assert fit_floor(few) is None
+    assert fit_floor([]) is None
+
+
+def test_one_lucky_persona_at_the_top_gives_no_floor() -> None:
+    lucky = [((i + 1) / 100, -0.3, f"p{i}") for i in range(20)] + [(0.9, 1.0, "lucky")] * 10
+    assert fit_floor(lucky) is None
+
+
+def test_one_persona_weighs_as_one_however_often_it_appears() -> None:
+    """40 points of 8 personas of which one is bad: by points the bound is above 0 early, by personas it is not."""
+    single = [(0.5, uplift, f"p{i}") for i, uplift in enumerate([1.0] * 5 + [-1.0] * 3)]
+    assert fit_floor([(s, u, f"{p}-{i}") for i in range(20) for s, u, p in single]) is not None
+    assert fit_floor(single * 20) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.5]), st.sampled_from([-1.0, 0.0, 1.0]), st.sampled_from("abcdefgh")), max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_a_floor_is_an_observed_score_with_a_positive_bound(found: list[tuple[float, float, str]]) -> None:
+    floor = fit_floor(found)
+    if floor is not None:
+        assert floor.score in {score for score, _, _ in found}
+        assert floor.lower_bound is not None
+        assert floor.lower_bound > 0

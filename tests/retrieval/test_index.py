@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from strategist.errors import LibraryError
+from strategist.records.library import Snapshot
+from strategist.retrieval.embed import HashedEmbedder
+from strategist.retrieval.index import ExactIndex, Match, fingerprint, open_index, rebuild, rows_of, verify
+from strategist.settings import RetrievalSettings
+
+if TYPE_CHECKING:
+    from tests.retrieval.conftest import MakeEntry
+
+
+def filled(snapshot: Snapshot) -> ExactIndex:
+    index = ExactIndex()
+    asyncio.run(rebuild(index, snapshot, HashedEmbedder()))
+    return index
+
+
+@pytest.fixture
+def snapshot(make_entry: MakeEntry) -> Snapshot:
+    entries = (make_entry("e1", ["late parcel", "where is it"]), make_entry("e2", ["broken vase"]), make_entry("e3", ["late parcel"]))
+    return Snapshot(entries=entries, embedder="hashed-1024-v1")
+
+
+def test_only_keys_of_specific_entries_in_use_are_rows(make_entry: MakeEntry) -> None:
+    entries = [
+        make_entry("e2", ["b"]),
+        make_entry("e1", ["a", "c"], version=3),
+        make_entry("e3", ["x"], status="retired"),
+        make_entry("e4", ["y"], scope="general"),
+    ]
+    rows = rows_of(entries)
+    assert [(row.entry.ref, row.text) for row in rows] == [("e1@3", "a"), ("e1@3", "c"), ("e2@1", "b")]
+    assert len({row.id for row in rows}) == 3
+    assert fingerprint("h", rows) != fingerprint("m", rows) != fingerprint("m", rows[:2])
+
+
+def test_exact_search_orders_by_similarity_then_id() -> None:
+    index = ExactIndex()
+    assert index.search(np.array([1.0], dtype=np.float32), 3) == []
+    assert index.vectors(["a"]) == {}
+    index.replace(["b", "a", "c"], np.array([[1, 0], [1, 0], [0.6, 0.8]], dtype=np.float32), "s")
+    assert index.search(np.array([1, 0], dtype=np.float32), 3) == [("a", 1.0), ("b", 1.0), ("c", 0.6)]
+    assert [match.row for match in index.search(np.array([0, 1], dtype=np.float32), 1)] == ["c"]
+    assert index.rows() == {"a", "b", "c"}
+    assert index.stamp == "s"
+    assert set(index.vectors(["a", "zz"])) == {"a"}
+
+
+def test_a_rebuilt_index_has_no_faults(snapshot: Snapshot) -> None:
+    assert verify(filled(snapshot), snapshot) == []
+    assert verify(filled(Snapshot()), Snapshot()) == []
+
+
+def test_verify_names_an_old_version_and_missing_and_foreign_rows(snapshot: Snapshot, make_entry: MakeEntry) -> None:
+    index = filled(snapshot)
+    newer = snapshot.model_copy(update={"entries": (*snapshot.entries[1:], make_entry("e4", ["new", "newer"]))})
+    faults = verify(index, newer)
+    assert "another version" in faults[0]
+    assert "2 of 4 keys are not in the index" in faults[1]
+    assert "2 rows of the index belong to no key" in faults[2]
+    assert "another version" in verify(ExactIndex(), snapshot)[0]
+
+
+class Forgetful(ExactIndex):
+    """Finds nothing that it holds, as a damaged graph would."""
+
+    def search(self, vector: npt.NDArray[np.float32], n: int) -> list[Match]:
+        return []
+
+
+def test_verify_finds_rows_that_no_query_finds(snapshot: Snapshot) -> None:
+    index = Forgetful()
+    asyncio.run(rebuild(index, snapshot, HashedEmbedder()))
+    assert verify(index, snapshot) == ["4 of 4 sampled keys are not found by their own vector"]
+
+
+def test_more_twins_than_a_self_query_returns_are_no_fault(make_entry: MakeEntry) -> None:
+    twins = Snapshot(entries=tuple(make_entry(f"e{i}", ["the same"]) for i in range(30)), embedder="hashed-1024-v1")
+    assert verify(filled(twins), twins) == []
+
+
+class Broken(ExactIndex):
+    def rows(self) -> frozenset[str]:
+        raise LibraryError("the index cannot be read", hint="rebuild")
+
+
+def test_verify_reports_an_index_that_cannot_be_read(snapshot: Snapshot) -> None:
+    assert verify(Broken(), snapshot) == ["the index cannot be read"]
+
+
+def test_rebuild_refuses_another_embedder(snapshot: Snapshot) -> None:
+    with pytest.raises(LibraryError, match="not hashed-1024-v1"):
+        asyncio.run(rebuild(ExactIndex(), snapshot.model_copy(update={"embedder": "minilm"}), HashedEmbedder()))
+
+
+def test_exact_by_setting_touches_no_folder(tmp_path: Path) -> None:
+    choice = open_index(RetrievalSettings(index="exact"), tmp_path / "index", "h")
+    assert isinstance(choice.index, ExactIndex)
+    assert not (tmp_path / "index").exists()

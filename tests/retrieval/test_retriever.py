@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from strategist.errors import LibraryError
+from strategist.records.chat import Message
+from strategist.records.library import Entry, Floor, Snapshot, Status
+from strategist.retrieval.embed import CachedEmbedder, HashedEmbedder
+from strategist.retrieval.retriever import Retriever
+from strategist.settings import RetrievalSettings
+
+if TYPE_CHECKING:
+    from tests.retrieval.conftest import MakeEntry
+
+EMBEDDER = CachedEmbedder(HashedEmbedder())
+SETTINGS = RetrievalSettings()
+TOPICS = [
+    "my parcel is late",
+    "the parcel is late again",
+    "the vase came broken",
+    "someone signed for my parcel",
+    "i want to pick it up",
+    "a customs fee is asked",
+    "who decides about the refund",
+]
+
+
+def build(entries: Sequence[Entry], settings: RetrievalSettings = SETTINGS, floor: float | None = None) -> Retriever:
+    fixed = None if floor is None else Floor(score=floor, source="fixed")
+    return asyncio.run(Retriever.build(Snapshot(entries=tuple(entries), floor=fixed, embedder=EMBEDDER.id), EMBEDDER, settings))
+
+
+def ask(text: str) -> list[Message]:
+    return [Message(role="user", content=text)]
+
+
+class NoEmbedder:
+    id = EMBEDDER.id
+
+    async def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        raise AssertionError("embedded for nothing")
+
+
+def test_an_empty_library_costs_nothing_and_gives_nothing() -> None:
+    retriever = asyncio.run(Retriever.build(Snapshot(), NoEmbedder(), SETTINGS))
+    guidance = asyncio.run(retriever.guidance(ask("where is my parcel?")))
+    assert (guidance.lines, guidance.entries, guidance.reason, guidance.score) == ((), (), "empty", None)
+    assert asyncio.run(retriever.hits("where")) == ()
+
+
+def test_company_wide_lines_alone_need_no_embedding(make_entry: MakeEntry) -> None:
+    snapshot = Snapshot(entries=(make_entry("e1", ["ignored"], ["Be brief."], scope="general"),))
+    guidance = asyncio.run(asyncio.run(Retriever.build(snapshot, NoEmbedder(), SETTINGS)).guidance(ask("hello")))
+    assert (guidance.lines, guidance.reason) == (("Be brief.",), "global")
+
+
+def test_the_right_entry_is_found_by_either_of_its_keys(make_entry: MakeEntry) -> None:
+    entries = [make_entry(f"e{i}", [TOPICS[i], TOPICS[-1 - i]], [f"Line {'abc'[i]}."]) for i in range(3)]
+    retriever = build(entries)
+    for question in (TOPICS[2], TOPICS[-3]):
+        hits = asyncio.run(retriever.hits(question))
+        assert hits[0].entry.id == "e2"
+        assert hits[0].score == 1.0
+        assert hits[0].rank == 1
+    guidance = asyncio.run(retriever.guidance(ask("The vase came broken")))
+    assert guidance.entries[0] == "e2@1"
+    assert guidance.score == 1.0
+
+
+def test_the_floor_of_library_and_settings(make_entry: MakeEntry) -> None:
+    entries = [make_entry("e1", ["the vase came broken"], ["Ask for photos."])]
+    high = build(entries, floor=0.99)
+    assert asyncio.run(high.guidance(ask("a broken vase!"))).reason == "weak"
+    assert asyncio.run(high.guidance(ask("a broken vase!"), use_floor=False)).reason == "matched"
+    assert build(entries, RetrievalSettings(floor=0.1), floor=0.99).floor == 0.1
+    assert build(entries).floor is None
+    explained = asyncio.run(high.explain("a broken vase"))
+    assert (explained.key, explained.floor, explained.chosen) == ("a broken vase", 0.99, ())
+    assert explained.hits[0].entry.id == "e1"
+    assert explained.guidance.score == explained.hits[0].score < 0.99
+
+
+def test_a_conversation_without_a_customer_matches_nothing(make_entry: MakeEntry) -> None:
+    retriever = build([make_entry("e1", ["late"])])
+    assert asyncio.run(retriever.guidance([Message(role="system", content="brief")])).reason == "weak"
+
+
+def test_guidance_is_diverse(make_entry: MakeEntry) -> None:
+    twins = [make_entry("e1", ["my parcel is late"], ["Open a trace."]), make_entry("e2", ["my parcel is late"], ["Say sorry once."])]
+    other = make_entry("e3", ["my parcel is lost"], ["Name the wait."])
+    one = build([*twins, other], RetrievalSettings(k=2, mmr_lambda=0.5))
+    assert asyncio.run(one.guidance("my parcel is late")).entries == ("e1@1", "e3@1")
+    greedy = build([*twins, other], RetrievalSettings(k=2, mmr_lambda=1.0))
+    assert asyncio.run(greedy.guidance("my parcel is late")).entries == ("e1@1", "e2@1")
+
+
+def test_another_embedder_is_refused(make_entry: MakeEntry) -> None:
+    with pytest.raises(LibraryError, match="embedder minilm"):
+        asyncio.run(Retriever.build(Snapshot(embedder="minilm"), EMBEDDER, SETTINGS))
+
+
+STATUSES: tuple[Status, ...] = ("proposed", "admitted", "approved", "retired")
+
+
+@st.composite
+def libraries(draw: st.DrawFn) -> list[tuple[str, list[str], list[str], Status]]:
+    count = draw(st.integers(0, 6))
+    return [
+        (
+            f"e{i}",
+            draw(st.lists(st.sampled_from(TOPICS), min_size=1, max_size=3)),
+            draw(st.lists(st.sampled_from(["Ask first.", "Open a trace.", "Never promise a day.", "Name the pick-up point."]), max_size=3)),
+            draw(st.sampled_from(STATUSES)),
+        )
+        for i in range(count)
+    ]
+
+
+@given(libraries(), st.sampled_from(TOPICS), st.randoms())
+@settings(max_examples=60, deadline=None)
+def test_order_of_entries_never_matters_and_retired_ones_are_never_seen(
+    make_entry: MakeEntry, library: list[tuple[str, list[str], list[str], Status]], question: str, random: Random
+) -> None:
+    entries = [make_entry(name, keys, lines, status=status) for name, keys, lines, status in library]
+    shuffled = list(entries)
+    random.shuffle(shuffled)
+    first, second = asyncio.run(build(entries).explain(question)), asyncio.run(build(shuffled).explain(question))
+    assert first == second
+    retired = {entry.ref for entry in entries if entry.status == "retired"}
+    assert not retired & ({hit.entry.ref for hit in first.hits} | set(first.guidance.entries))
+    assert len(first.guidance.lines) <= SETTINGS.max_lines
+    assert bool(first.guidance.lines) == bool(first.guidance.entries) == (first.guidance.reason in ("matched", "global"))
+
+
+@given(libraries(), st.lists(st.sampled_from(TOPICS), min_size=1, max_size=3), st.lists(st.sampled_from(TOPICS), min_size=1, max_size=2))
+@settings(max_examples=40, deadline=None)
+def test_the_rank_of_a_candidate_is_that_of_a_library_built_with_it(
+    make_entry: MakeEntry, library: list[tuple[str, list[str], list[str], Status]], questions: list[str], keys: list[str]
+) -> None:
+    entries = [make_entry(name, names, lines, status=status) for name, names, lines, status in library]
+    candidate = make_entry("c0", keys, status="proposed")
+    fast = asyncio.run(build(entries).rank_with(candidate, questions))
+    joint = build([*entries, candidate])
+    for question, placing in zip(questions, fast, strict=True):
+        hit = next(hit for hit in asyncio.run(joint.hits(question)) if hit.entry.id == "c0")
+        assert placing == (hit.rank, hit.score)
+    assert asyncio.run(build(entries).rank_with(candidate, [])) == []
+
+
+def test_a_candidate_replaces_the_entry_of_its_id_and_the_library_stays_as_it_was(make_entry: MakeEntry) -> None:
+    old, new = make_entry("e1", ["late"], ["Old."]), make_entry("e1", ["late"], ["New."], version=2)
+    retriever = build([old])
+    joint = asyncio.run(retriever.with_entry(new))
+    assert asyncio.run(joint.guidance("late")).lines == ("New.",)
+    assert asyncio.run(retriever.guidance("late")).lines == ("Old.",)
+
+
+def test_only_new_keys_are_embedded_for_a_candidate(make_entry: MakeEntry) -> None:
+    seen: list[str] = []
+
+    class Watched(HashedEmbedder):
+        async def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            seen.extend(texts)
+            return await super().embed(texts)
+
+    snapshot = Snapshot(entries=(make_entry("e1", ["late"]),))
+    retriever = asyncio.run(Retriever.build(snapshot, Watched(), SETTINGS))
+    asyncio.run(retriever.with_entry(make_entry("c1", ["broken"])))
+    assert seen == ["late", "broken"]
+
+
+def test_entries_without_keys_have_no_rank(make_entry: MakeEntry) -> None:
+    with pytest.raises(ValueError, match="no rank"):
+        asyncio.run(build([]).rank_with(make_entry("c1", ["late"], scope="general"), ["late"]))
