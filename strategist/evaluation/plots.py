@@ -202,7 +202,7 @@ def _dot_chart(rows: Sequence[Row], width: float, label: str, axis: AxisKind) ->
     ends = [value for row in rows for mark in row.marks for value in (mark.span or (mark.value, mark.value))[:3]]
     low, high = _span([*ends, 0.0], pad=0.06) if axis == "lift" else (0.0, 1.0)
     x = Scale(low, high, frame.left, frame.right)
-    ticks = x.ticks(4 if frame.narrow else 6) if axis == "lift" else [0.0, 0.5, 1.0] if frame.narrow else [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    ticks = x.ticks(4 if frame.narrow else 8) if axis == "lift" else [0.0, 0.5, 1.0] if frame.narrow else [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     for tick in ticks:
         color = ZERO if axis == "lift" and tick == 0 else GRID
         for top, end in frame.bands(len(rows), bottom):
@@ -244,7 +244,8 @@ def _upright(sheet: Sheet, x: float, y: Scale, lift: Estimate, *, bold: bool) ->
     color = _side(lift)
     sheet.line((x, y(lift.low)), (x, y(lift.high)), color, 2.5)
     sheet.dot(x, y(lift.mean), color, 6.0)
-    sheet.text(x + 12, y(lift.mean), signed(lift.mean), size=13, bold=bold)
+    crossed = abs(y(lift.mean) - y(0)) < 9
+    sheet.text(x + 12, y(0) - 10 if crossed else y(lift.mean), signed(lift.mean), size=13, bold=bold)
 
 
 def _side(lift: Estimate | None) -> str:

@@ -58,7 +58,7 @@ def render_report(data: ReportData) -> str:
         arm_labels=plots.ARM_LABEL,
         about={about.check: about for about in data.about},
         size_note=wording.size_note(data),
-        rounds_caption=f"Points of score with 95 % intervals, customers of the dev split. {wording.round_sizes(data)}",
+        rounds_caption=wording.rounds_caption(data),
         issues_caption=f"Lift with 95 % intervals over customers. A hollow dot is one customer, no interval. {wording.size_note(data)}",
         evidence_caption=wording.evidence_caption(data),
         steady=[check.check for check in data.checks if wording.is_steady(check)],

@@ -15,7 +15,7 @@ from strategist.evaluation.study import CheckComparison
 from strategist.records.chat import Usage
 from strategist.records.evidence import Decision
 from strategist.records.library import Entry, Refusal
-from strategist.records.run import RoleCost
+from strategist.records.run import RoleCost, StopReason
 from strategist.stats import Estimate
 
 MOST_BARS = 24
@@ -28,6 +28,16 @@ DECISIONS: dict[Decision, str] = {
     "more_hard_failures": "more hard failures with it",
     "too_few_moments": "too few moments to test it on",
     "incomplete": "the test was not finished",
+}
+
+STOPS: dict[StopReason, str] = {
+    "rounds": "all planned rounds were done",
+    "parity": "parity with the teacher on dev",
+    "no_progress": "two rounds without progress",
+    "nothing_to_teach": "nothing left to teach",
+    "budget": "early: the budget was used up",
+    "interrupted": "early: it was interrupted",
+    "server": "early: the model server did not answer",
 }
 
 
@@ -87,7 +97,7 @@ def cards(data: ReportData) -> tuple[Card, ...]:
         Card(
             "entry in use" if in_use == 1 else "entries in use",
             count(in_use),
-            f"{counted(tested, 'candidate')} tested in {counted(len(data.rounds), 'round')}" if data.rounds else "no round is finished yet",
+            f"of {counted(tested, 'candidate')} in {counted(len(data.rounds), 'round')}" if data.rounds else "no round is finished yet",
         ),
         Card("refused", count(len(data.refusals)), f"most often: {first[0][1]}" if first else "no proposal so far"),
         Card(
@@ -132,8 +142,9 @@ def refusal_reasons(refusals: Sequence[Refusal]) -> list[tuple[str, str, int]]:
 
 
 def reason_text(reason: str) -> str:
-    """A gate's decision in words; any other reason as it is."""
-    return next((DECISIONS[decision] for decision in get_args(Decision) if decision == reason), reason)
+    """A gate's decision (`not_significant` or `not significant`) in words; any other reason as it is."""
+    code = reason.strip().replace(" ", "_")
+    return next((DECISIONS[decision] for decision in get_args(Decision) if decision == code), reason)
 
 
 def total_cost(costs: Sequence[RoleCost]) -> RoleCost:
@@ -170,7 +181,7 @@ def facts(data: ReportData) -> list[tuple[str, str]]:
         ("Library after the last round", last.snapshot_after if last else DASH),
         ("Injection floor", f"{floor.score:.3f} ({floor.source})" if floor else "none"),
         ("Rounds", f"{len(data.rounds)} of {run.rounds}"),
-        ("Ended because of", (run.stop or "not ended").replace("_", " ")),
+        ("Ended", STOPS[run.stop] if run.stop else "not yet"),
     ]
 
 
@@ -224,7 +235,9 @@ def was_tested(entry: Entry) -> bool:
     return entry.evidence is not None and entry.evidence.wins + entry.evidence.ties + entry.evidence.losses > 0
 
 
-def round_sizes(data: ReportData) -> str:
-    """n and seeds of the rounds' comparisons."""
+def rounds_caption(data: ReportData) -> str:
+    """n and seeds of the rounds' comparisons, and that a study, if there is one, is what the headline rests on."""
     sizes = dict.fromkeys((line.lift.personas, line.lift.seeds) for line in data.rounds)
-    return "; ".join(f"n = {count(n)}, {counted(seeds, 'seed')}" for n, seeds in sizes) + "."
+    shown = "; ".join(f"n = {count(n)}, {counted(seeds, 'seed')}" for n, seeds in sizes)
+    study = f" The headline rests on the study below ({size_note(data).rstrip('.')})." if data.source == "study" else ""
+    return f"Difference in score with 95 % intervals, customers of the dev split. {shown}.{study}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -31,7 +32,8 @@ class Header(Record):
     hash: str = ""
 
 
-class Imported(NamedTuple):
+@dataclass(frozen=True)
+class Imported:
     """What an import did; `notes` are lines for the user (a floor that does not fit here)."""
 
     counts: ImportCounts

@@ -37,7 +37,7 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     snapshot = deps.snapshot(round_)
     states = known_states(deps, round_)
     relevance = await calibrated(deps, states)
-    bed = TestBed(await deps.retriever(snapshot), deps.settings.retrieval, relevance.score)
+    bed = TestBed(await deps.retriever(snapshot), deps.embedder, deps.settings.retrieval, relevance.score)
     await bed.add(states)
     usable = [await bed.usable(c) for c in candidates]
     for grow in (_add_openings, _add_conversations):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from strategist.gate.moments import RankedScenario, choose_moments
 from strategist.records.library import Candidate, Entry, Guidance
 from strategist.records.trace import Scenario
+from strategist.retrieval.embed import Embedder
 from strategist.retrieval.rank import merge
 from strategist.retrieval.retriever import Explanation, Retriever
 from strategist.settings import RetrievalSettings
@@ -23,12 +24,14 @@ class TestBed:
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, retriever: Retriever, settings: RetrievalSettings, relevance: float) -> None:
+    def __init__(self, retriever: Retriever, embedder: Embedder, settings: RetrievalSettings, relevance: float) -> None:
         self.retriever = retriever
+        self.embedder = embedder
         self.relevance = relevance
         self.settings = settings
         self.pool: list[Scenario] = []
         self._known: dict[str, Explanation] = {}
+        self._usable: dict[str, tuple[int, list[RankedScenario]]] = {}
 
     async def add(self, scenarios: Sequence[Scenario]) -> None:
         """Add states that are not there yet (by id), in order."""
@@ -43,8 +46,12 @@ class TestBed:
 
     async def usable(self, candidate: Candidate) -> list[RankedScenario]:
         """Where the candidate would be used and changes the lines; the gate chooses its moments among these."""
-        ranked = await (self._unmatched() if candidate.scope == "general" else self._ranked(candidate))
-        return [r for r in ranked if self.guided(candidate, r.scenario).lines != self.base(r.scenario).lines]
+        seen, found = self._usable.get(candidate.id, (0, []))
+        fresh = self.pool[seen:]
+        ranked = self._unmatched(fresh) if candidate.scope == "general" else await self._ranked(candidate, fresh)
+        changed = [r for r in ranked if self.guided(candidate, r.scenario).lines != self.base(r.scenario).lines]
+        self._usable[candidate.id] = (len(self.pool), [*found, *changed])
+        return [*found, *changed]
 
     def shortage(self, candidate: Candidate, usable: Sequence[RankedScenario], needed: int) -> int:
         """How many more personas the candidate's test would need."""
@@ -64,13 +71,19 @@ class TestBed:
         lines, used = merge([entry_of(candidate), *beside], self.settings.max_lines, self.settings.max_tokens)
         return Guidance(lines=lines, entries=used, reason="global" if candidate.scope == "general" else "matched")
 
-    async def _ranked(self, candidate: Candidate) -> list[RankedScenario]:
-        ranks = await self.retriever.rank_with(entry_of(candidate), [s.key for s in self.pool])
-        placed = zip(self.pool, ranks, strict=True)
-        return [RankedScenario(scenario=s, rank=rank, score=score) for s, (rank, score) in placed if score >= self.relevance]
+    async def _ranked(self, candidate: Candidate, states: Sequence[Scenario]) -> list[RankedScenario]:
+        """Rank among L + c, for the states that are alike enough; the others need none."""
+        if not states:
+            return []
+        keys = await self.embedder.embed([key.text for key in candidate.keys])
+        scores = (await self.embedder.embed([s.key for s in states]) @ keys.T).max(axis=1)
+        alike = [s for s, score in zip(states, scores, strict=True) if score >= self.relevance]
+        placed = await self.retriever.rank_with(entry_of(candidate), [s.key for s in alike])
+        return [RankedScenario(scenario=s, rank=rank, score=score) for s, (rank, score) in zip(alike, placed, strict=True)]
 
-    async def _unmatched(self) -> list[RankedScenario]:
-        return [RankedScenario(scenario=s, rank=1, score=0.0) for s in self.pool if self.base(s).reason in ("weak", "empty", "global")]
+    def _unmatched(self, states: Sequence[Scenario]) -> list[RankedScenario]:
+        open_ = [s for s in states if self.base(s).reason in ("weak", "empty", "global")]
+        return [RankedScenario(scenario=s, rank=1, score=0.0) for s in open_]
 
 
 def entry_of(candidate: Candidate, *, id: str | None = None) -> Entry:  # noqa: A002

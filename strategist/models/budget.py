@@ -42,7 +42,7 @@ def prompt_bound(request: ModelRequest) -> int:
     """Upper bound of a request's prompt tokens: a token is at least one byte, and chat templates add a little per message and for tools."""
     body = [message.wire() for message in request.messages], [tool.wire() for tool in request.tools], request.json_schema
     template = _PER_REQUEST + _PER_MESSAGE * len(request.messages) + (_PER_TOOLS if request.tools else 0)
-    return len(canonical(body).encode("utf-8", "surrogatepass")) + template
+    return len(canonical(body).encode()) + template
 
 
 def shortage(limits: BudgetSettings, spent: Spent, more: Spent) -> str | None:

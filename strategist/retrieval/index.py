@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from strategist.retrieval.embed import Vectors
 
 SELF_QUERIES = 64
-"""How many rows `verify` looks for by their own vector, spread evenly over the library."""
+"""How many rows `verify` looks for by their own text, spread evenly over the library."""
 ALIKE = 0.999
-"""Cosine above which a row counts as found by its own vector (an index may store half precision or rounded values)."""
+"""Cosine from which a row counts as found by its own text (an index may store rounded values)."""
 
 
 class Match(NamedTuple):
@@ -72,6 +72,10 @@ class Index(Protocol):
         """All row ids."""
         ...
 
+    def close(self) -> None:
+        """Free files and locks; safe to call twice."""
+        ...
+
 
 class ExactIndex:
     """Exact cosine search with numpy, in memory. Up to some 50,000 rows it is faster than any approximate index."""
@@ -79,6 +83,7 @@ class ExactIndex:
     def __init__(self) -> None:
         self._rows: tuple[str, ...] = ()
         self._vectors: Vectors | None = None
+        self._exact: npt.NDArray[np.float64] | None = None
         self._stamp = ""
 
     @property
@@ -91,15 +96,16 @@ class ExactIndex:
         order = sorted(range(len(rows)), key=lambda i: rows[i])
         self._rows = tuple(rows[i] for i in order)
         self._vectors = vectors[order] if order else None
+        self._exact = None if self._vectors is None else self._vectors.astype("float64")
         self._stamp = stamp
 
     def search(self, vector: Vectors, n: int) -> list[Match]:
         """See `Index.search`. Rows are kept in the order of their ids, so a stable sort breaks ties by id."""
         import numpy as np
 
-        if self._vectors is None:
+        if self._exact is None:
             return []
-        similarity = cosines(self._vectors, vector)
+        similarity = cosines(self._exact, vector)
         best = np.argsort(-similarity, kind="stable")[:n]
         return [Match(self._rows[i], float(similarity[i])) for i in best]
 
@@ -111,6 +117,9 @@ class ExactIndex:
     def rows(self) -> frozenset[str]:
         """See `Index.rows`."""
         return frozenset(self._rows)
+
+    def close(self) -> None:
+        """See `Index.close`. Nothing to free."""
 
 
 @dataclass(frozen=True)
@@ -149,32 +158,36 @@ def fingerprint(embedder_id: str, rows: Sequence[Row]) -> str:
     return digest([embedder_id, *(row.id for row in rows)], 32)
 
 
-def verify(index: Index, snapshot: Snapshot) -> list[str]:
-    """What is wrong with an index of this snapshot, one line a fault; empty if it is complete, current and findable."""
+async def verify(index: Index, snapshot: Snapshot, embedder: Embedder) -> list[str]:
+    """What is wrong with an index of this snapshot, one line a fault; empty if it is complete, current and findable.
+
+    Sampled keys are embedded again and looked for: that finds lost rows, changed vectors and another embedder alike.
+    """
     rows = rows_of(snapshot.entries)
     expected = {row.id for row in rows}
     try:
         present = index.rows()
         faults = []
-        if index.stamp != fingerprint(snapshot.embedder, rows):
-            faults.append("the index was filled from another version of the library, or not to the end")
+        if index.stamp != fingerprint(embedder.id, rows):
+            faults.append("the index was filled from another version of the library or by another embedder, or not to the end")
         if expected - present:
             faults.append(f"{len(expected - present)} of {len(expected)} keys are not in the index")
         if present - expected:
             faults.append(f"{len(present - expected)} rows of the index belong to no key of the library")
-        return faults + _self_queries(index, sorted(expected & present))
+        return faults + await _self_queries(index, [row for row in rows if row.id in present], embedder)
     except LibraryError as error:
         return [error.message]
 
 
-def _self_queries(index: Index, rows: Sequence[str]) -> list[str]:
+async def _self_queries(index: Index, rows: Sequence[Row], embedder: Embedder) -> list[str]:
+    """Every sampled row must be among the first 8 for its own key, and alike; or the 8 are all its twins."""
     sample = rows[:: max(1, -(-len(rows) // SELF_QUERIES))]
-    stored = index.vectors(sample)
+    vectors = await embedder.embed([row.text for row in sample]) if sample else ()
     lost = 0
-    for row in sample:
-        found = index.search(stored[row], 8) if row in stored else []
-        lost += not any(match.row == row for match in found) and not (found and found[-1].similarity >= ALIKE)
-    return [f"{lost} of {len(sample)} sampled keys are not found by their own vector"] if lost else []
+    for row, vector in zip(sample, vectors, strict=True):
+        alike = [match.row for match in index.search(vector, 8) if match.similarity >= ALIKE]
+        lost += row.id not in alike and len(alike) < 8
+    return [f"{lost} of {len(sample)} sampled keys are not found by their own text"] if lost else []
 
 
 async def rebuild(index: Index, snapshot: Snapshot, embedder: Embedder) -> int:
@@ -185,13 +198,13 @@ async def rebuild(index: Index, snapshot: Snapshot, embedder: Embedder) -> int:
         raise LibraryError(f"the library's embedder is {snapshot.embedder}, not {embedder.id}", hint="set the library's embedder first")
     rows = rows_of(snapshot.entries)
     vectors = await embedder.embed([row.text for row in rows]) if rows else np.zeros((0, 1), dtype=np.float32)
-    index.replace([row.id for row in rows], vectors, fingerprint(snapshot.embedder, rows))
+    index.replace([row.id for row in rows], vectors, fingerprint(embedder.id, rows))
     return len(rows)
 
 
-def cosines(rows: Vectors, vector: Vectors) -> npt.NDArray[np.float64]:
+def cosines(rows: Vectors | npt.NDArray[np.float64], vector: Vectors) -> npt.NDArray[np.float64]:
     """Cosine of each unit row with a unit vector, rounded to 6 decimals so that equal texts tie whatever the order of summation was."""
     import numpy as np
 
-    exact = rows.astype(np.float64) @ vector.astype(np.float64)
+    exact = rows.astype(np.float64, copy=False) @ vector.astype(np.float64)
     return exact.round(6)

@@ -24,6 +24,9 @@ from strategist.retrieval.rank import Hit, Scores, above_floor, decide, fuse, po
 from strategist.settings import RetrievalSettings
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from strategist.retrieval.embed import Vectors
 
 DEPTH = 200
@@ -70,10 +73,10 @@ class Retriever:
         self._language = language
         self._bm25 = BM25([row.text for row in self._rows])
         self._general = tuple(sorted((e for e in snapshot.entries if e.scope == "general" and e.status != "retired"), key=lambda e: e.id))
-        self._number = {row.id: i for i, row in enumerate(self._rows)}
-        self._of_entry: dict[str, list[int]] = {}
-        for i, row in enumerate(self._rows):
-            self._of_entry.setdefault(row.entry.id, []).append(i)
+        self._entry_of = {row.id: row.entry.id for row in self._rows}
+        self._span: dict[str, range] = {}
+        for i, row in enumerate(self._rows):  # rows come by entry, so those of one entry are neighbours
+            self._span[row.entry.id] = range(self._span[row.entry.id].start if row.entry.id in self._span else i, i + 1)
 
     @classmethod
     async def build(
@@ -158,16 +161,16 @@ class Retriever:
         import numpy as np
 
         sparse = self._bm25.scores(key)
-        proposed = {match.row for match in self._index.search(vector, DEPTH)}
-        proposed |= {self._rows[i].id for i in np.argsort(-sparse, kind="stable")[:DEPTH] if sparse[i] > 0}
-        entries = sorted(
-            {self._rows[self._number[row]].entry.id for row in proposed if row in self._number} | ({always} if always else set())
-        )
-        dense = cosines(self._vectors, vector)
-        return [
-            Scores(self._rows[own[0]].entry, float(dense[own].max()), float(sparse[own].max()))
-            for own in (self._of_entry[e] for e in entries)
-        ]
+        proposed = {self._entry_of[match.row] for match in self._index.search(vector, DEPTH) if match.row in self._entry_of}
+        proposed |= {self._rows[i].entry.id for i in np.argsort(-sparse, kind="stable")[:DEPTH] if sparse[i] > 0}
+        spans = [self._span[entry] for entry in sorted(proposed | ({always} if always else set()))]
+        if not spans:
+            return []
+        own = np.concatenate([np.arange(span.start, span.stop) for span in spans])
+        first = np.cumsum([0, *(len(span) for span in spans[:-1])])
+        dense = np.maximum.reduceat(cosines(self._vectors[own], vector), first).tolist()
+        lexical = np.maximum.reduceat(sparse[own], first).tolist()
+        return [Scores(self._rows[span.start].entry, d, b) for span, d, b in zip(spans, dense, lexical, strict=True)]
 
     def _similarity(self, hits: Sequence[Hit]) -> Vectors:
         """Similarity between entries, the best over their keys: shape (n, n)."""
@@ -176,9 +179,13 @@ class Retriever:
         out = np.ones((len(hits), len(hits)), dtype=np.float32)
         for i, first in enumerate(hits):
             for j, second in enumerate(hits[:i]):
-                a, b = (self._vectors[self._of_entry[hit.entry.id]].astype(np.float64) for hit in (first, second))
+                a, b = (self._own(hit.entry) for hit in (first, second))
                 out[i, j] = out[j, i] = np.round((a @ b.T).max(), 6)
         return out
+
+    def _own(self, entry: Entry) -> npt.NDArray[np.float64]:
+        span = self._span[entry.id]
+        return self._vectors[span.start : span.stop].astype("float64")
 
 
 async def _key_vectors(rows: Sequence[Row], embedder: Embedder, index: Index) -> Vectors:

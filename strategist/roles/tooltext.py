@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pydantic import JsonValue
+
 from strategist.records.base import JsonObject, digest
 from strategist.records.chat import Message, ToolCall, ToolSpec
 from strategist.roles.prompts import load_prompt
@@ -31,6 +33,10 @@ _TAIL = re.compile(r"[ \t]*[)`*]*[ \t]*(?=\n|$)")
 _CLOSE = re.compile(r"\s*(</tool_call>|```)", re.IGNORECASE)
 _RESULT = re.compile(r"^[ \t>*`]*RESULT(?: of [\w.-]+)?[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _SPOOF = re.compile(r"^(?=[ \t>*`-]*(?:RESULT(?: of [\w.-]+)?|TOOL)[*` \t]*:)", re.MULTILINE | re.IGNORECASE)
+_PAIR = re.compile(
+    r"""["']?(?P<key>[A-Za-z_]\w*)["']?\s*[:=]\s*"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'][^,;(){}"']*?(?=\s*[,;]|\s+["']?[A-Za-z_]\w*["']?\s*[:=]|\s*$))[\s,;]*"""
+)
 _NOTHING = frozenset({"none", "null", "no", "n"})
 
 
@@ -50,7 +56,8 @@ def parse(text: str) -> tuple[str, tuple[ToolCall, ...]]:
     """Split a reply into what the customer reads and the tool calls in it, in order.
 
     Reads lines `TOOL: name {json}`, a JSON object with name and arguments in a code fence or in `<tool_call>` tags, and a reply that is
-    nothing but such an object. Arguments that are no JSON are kept as written: the tool answers that. Text without calls comes back as is.
+    nothing but such an object. Small models often write `TOOL: name key: "value"`: pairs become JSON. Arguments that are neither are kept
+    as written: the tool answers that. Text without calls comes back as is.
     """
     first = _START.search(text)
     made_up = _RESULT.search(text, first.end()) if first else None
@@ -129,8 +136,36 @@ def _line_call(text: str, start: re.Match[str]) -> _Found:
     else:
         end = text.find("\n", at)
     end = len(text) if end < 0 else end
-    written = text[at:end].strip().strip("()`*").strip()
-    return _Found(start.start(), end, start["name"], written or "{}")
+    line, _, _ = text[at:end].partition("\n")
+    pairs = _pairs(line)
+    if pairs is not None:
+        return _Found(start.start(), at + len(line), start["name"], pairs)
+    return _Found(start.start(), end, start["name"], text[at:end].strip().strip("()`*").strip())
+
+
+def _pairs(text: str) -> str | None:
+    """Arguments that are no JSON but plainly pairs (`id: "P1", full=True`), as JSON; None for anything else."""
+    text = text.strip().strip("(){}`*").strip()
+    found: JsonObject = {}
+    at = 0
+    while at < len(text):
+        pair = _PAIR.match(text, at)
+        if pair is None:
+            return None
+        found[pair["key"]] = _value(pair["value"])
+        at = pair.end()
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _value(written: str) -> JsonValue:
+    """A quoted text, a number, true, false or null; anything else is the text as it stands."""
+    if written.startswith("'"):
+        return written[1:-1]
+    try:
+        value: JsonValue = json.loads(written.lower() if written in ("True", "False") else written, strict=False)
+    except (ValueError, RecursionError):
+        return written.strip('"')
+    return value
 
 
 def _object_call(text: str, start: int, at: int) -> _Found | None:
@@ -158,11 +193,12 @@ def _call(index: int, found: _Found) -> ToolCall:
 
 
 def _describe_one(tool: ToolSpec) -> str:
+    """Name, arguments in the braces in which they are to be written (models copy what they see here), description."""
     properties, required = tool.parameters.get("properties"), tool.parameters.get("required")
     fields = properties if isinstance(properties, dict) else {}
     needed = required if isinstance(required, list) else []
-    arguments = ", ".join(f"{name}{'' if name in needed else '?'}: {_kind(schema)}" for name, schema in fields.items())
-    return f"- {tool.name}({arguments}): {tool.description}"
+    arguments = ", ".join(f'"{name}": {_kind(schema)}{"" if name in needed else ", optional"}' for name, schema in fields.items())
+    return f"- {tool.name} {{{arguments}}}: {tool.description}"
 
 
 def _kind(schema: object) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, case, exc, func, select, update
+from sqlalchemy import BindParameter, Connection, Update, bindparam, case, exc, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from strategist.errors import ModelError, StoreError
@@ -73,10 +74,10 @@ class CallLog:
         """Write an attempt before it is sent. `held_*` is its upper bound, kept until the usage is known. Returns the attempt's id."""
         row = {"key": key, "run": run, "attempt": attempt, "role": role, "model": model, "purpose": purpose, "sample": sample, "seed": seed}
         row |= {"held_tokens": held_tokens, "held_usd": held_usd, "status": "sent", "started_at": datetime.now(UTC).isoformat()}
-        row |= {"request_hash": request_hash or digest(request)}
+        row |= {"request_hash": request_hash or digest(request), **_NO_USAGE}
         with self._store.transaction() as conn:
             row["request"] = put_text(conn, write_body(conn, request))
-            return int(conn.execute(insert(tables.calls).returning(_c.id), row).scalar_one())
+            return int(conn.execute(_BEGIN, row).scalar_one())
 
     def succeed(self, id: int, reply: Reply, ms: float) -> Answer:  # noqa: A002
         """Record the reply. Returns the key's answer: this reply, unless another process answered the key first."""
@@ -163,28 +164,39 @@ class CallLog:
             return (write.scalar(_COUNT) or 0) - before
 
 
-_COUNT = select(func.count()).select_from(tables.calls)
-
-
 def _used(usage: Usage) -> _Values:
     return {**usage.model_dump(), "held_tokens": 0, "held_usd": 0.0}
 
 
+# Statements are built once: they are what a call costs besides the disk.
+_COUNT = select(func.count()).select_from(tables.calls)
+_BEGIN = insert(tables.calls).returning(_c.id)
+_NO_USAGE = Usage().model_dump()
+_FIND = select(_c.reply, _c.error_kind, _c.error, _c.hint).where(_c.key == bindparam("b_key"), or_(*(_c.status == s for s in tables.FINAL)))
+
+
+@cache
+def _update(names: frozenset[str]) -> Update:
+    columns: dict[str, BindParameter[str | float | None]] = {name: bindparam(f"b_{name}") for name in sorted(names)}
+    return update(tables.calls).where(_c.id == bindparam("b_id")).values(columns)
+
+
 def _finish(conn: Connection, id_: int, values: _Values) -> Answer | None:
     """Settle an attempt. Returns the answer that the key had before, if any: then this attempt is kept as abandoned."""
-    this = tables.calls.c.id == id_
     try:
-        conn.execute(update(tables.calls).where(this).values(**values))
+        _set(conn, id_, values)
     except exc.IntegrityError:
-        late = {**values, "status": "abandoned", "error": "another process answered first"}
-        conn.execute(update(tables.calls).where(this).values(**late))
-        return _find(conn, str(conn.scalar(select(_c.key).where(this))))
+        _set(conn, id_, {**values, "status": "abandoned", "error": "another process answered first"})
+        return _find(conn, str(conn.scalar(select(_c.key).where(_c.id == id_))))
     return None
 
 
+def _set(conn: Connection, id_: int, values: _Values) -> None:
+    conn.execute(_update(frozenset(values)), {"b_id": id_, **{f"b_{name}": value for name, value in values.items()}})
+
+
 def _find(conn: Connection, key: str) -> Answer | None:
-    query = select(_c.reply, _c.error_kind, _c.error, _c.hint).where(_c.key == key, _c.status.in_(tables.FINAL))
-    row = conn.execute(query).one_or_none()
+    row = conn.execute(_FIND, {"b_key": key}).one_or_none()
     if row is None:
         return None
     if row.reply is None:

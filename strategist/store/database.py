@@ -7,6 +7,7 @@ while this thread is in one joins it; no other exception type than StoreError le
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,8 @@ class Database:
             yield
         except exc.DBAPIError as error:
             raise fault(self.path, str(error.orig)) from error
+        except sqlite3.Error as error:
+            raise fault(self.path, str(error)) from error
 
     def _open_schema(self) -> None:
         with self.reading() as connection:  # a complete database opens without a write lock
@@ -131,4 +134,6 @@ def _listen(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")  # not through SQLAlchemy: this runs three times per model call

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from strategist.errors import StoreError
-from strategist.records.base import Record, canonical
+from strategist.records.base import Record
 from strategist.store import tables
 
 ERASED = "[erased]"
@@ -24,11 +24,12 @@ TEXT_FIELDS = frozenset({"content", "customer", "reply", "reply_before", "reply_
 
 _REF = "$text"
 _CHUNK = 500
+_PUT = insert(tables.texts).on_conflict_do_nothing()
 
 
 def text_hash(text: str) -> str:
-    """SHA-256 of the UTF-8 text, in hex. Lone surrogates are kept as they are."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    """SHA-256 of the UTF-8 text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def put_text(conn: Connection, text: str) -> str:
@@ -41,7 +42,7 @@ def put_texts(conn: Connection, new: Iterable[str]) -> dict[str, str]:
     by_hash = {text_hash(text): text for text in new}
     if by_hash:
         rows = [{"hash": key, "text": text} for key, text in by_hash.items()]
-        conn.execute(insert(tables.texts).on_conflict_do_nothing(), rows)
+        conn.execute(_PUT, rows)
     return by_hash
 
 
@@ -94,7 +95,7 @@ def write_body(conn: Connection, record: Record) -> str:
     new: set[str] = set()
     folded = fold(record.model_dump(mode="json"), new)
     put_texts(conn, sorted(new))
-    return canonical(folded)
+    return json.dumps(folded, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def read_bodies(conn: Connection, bodies: Iterable[str]) -> list[JsonValue]:

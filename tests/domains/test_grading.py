@@ -81,13 +81,16 @@ def test_turn_checks_that_apply_give_verdicts_in_order() -> None:
         ("safe", True, 3),
         ("breaks", None, 3),
         ("odd", None, 3),
+        ("recitation", True, 3),
     ]
     assert verdicts[2].detail.startswith("KeyError: 'nothing' (test_grading.py, line ")
     assert not verdicts[2].detail.endswith("line 0)")
     assert verdicts[3].detail == "answered int, not True, False or None"
 
 
-def test_recitation_is_checked_where_there_is_guidance() -> None:
+def test_recitation_is_checked_in_guided_and_bare_replies_alike() -> None:
+    bare, lines = replace(VIEW, guidance=()), replace(VIEW, guidance=("Greet by name.",))
+    assert len(grade_turn(DOMAIN, bare)) == len(grade_turn(DOMAIN, lines))
     guided = replace(VIEW, reply="Please tell the customer hello.", guidance=("Greet by name.",))
     assert grade_turn(DOMAIN, guided)[-1] == Verdict(check="recitation", hard=False, passed=False, turn=3)
 
@@ -100,11 +103,11 @@ def test_the_score_counts_soft_checks_and_the_goal() -> None:
     turns = (Verdict(check="greets", hard=False, passed=False, turn=0), *grade_turn(DOMAIN, VIEW))
     result = outcome(DOMAIN, CONVERSATION, turns)
     assert (result.goal, result.ended, result.hard_failures, result.agent_turns) == (True, "done", 0, 2)
-    assert result.score == pytest.approx((2 + 1) / (3 + 1))
-    assert [verdict.check for verdict in result.verdicts] == ["greets", "greets", "safe", "breaks", "odd", "two_turns"]
+    assert result.score == pytest.approx((3 + 1) / (4 + 1))
+    assert [verdict.check for verdict in result.verdicts] == ["greets", "greets", "safe", "breaks", "odd", "recitation", "two_turns"]
     missed = outcome(DOMAIN, replace(CONVERSATION, ended="out_of_patience"), turns)
     assert not missed.goal
-    assert missed.score == pytest.approx(2 / 4)
+    assert missed.score == pytest.approx(3 / 5)
 
 
 def test_a_hard_failure_makes_the_score_zero() -> None:
@@ -115,7 +118,11 @@ def test_a_hard_failure_makes_the_score_zero() -> None:
 def test_counts_leave_broken_verdicts_out() -> None:
     verdicts = (*grade_turn(DOMAIN, VIEW), *grade_turn(DOMAIN, replace(VIEW, reply="promise")))
     counts = check_counts(Outcome(goal=True, ended="done", verdicts=verdicts, score=0, hard_failures=1, agent_turns=2))
-    assert [(count.check, count.hard, count.passed, count.total) for count in counts] == [("greets", False, 1, 2), ("safe", True, 1, 2)]
+    assert [(count.check, count.hard, count.passed, count.total) for count in counts] == [
+        ("greets", False, 1, 2),
+        ("safe", True, 1, 2),
+        ("recitation", False, 2, 2),
+    ]
 
 
 END: JsonObject = {"parcels": {"P.1": {"status": "held", "held": True, "count": 1, "none": None}}, "list": [{"x": "y"}]}

@@ -140,6 +140,7 @@ def test_the_result_stands_on_top_with_interval_n_and_seeds(made_up: ReportData,
     assert f"{found.lift.mean:+.2f}, 95 % interval [{low}, {high}], n = 40 customers, 3 seeds." in shown
     assert found.line in shown
     assert "Passed every time in both arms: polite." in shown
+    assert "The headline rests on the study below (n = 40 dev customers, 3 seeds)." in shown
     assert "It has been opened once so far." in shown
 
 
@@ -203,9 +204,14 @@ def test_headlines_claim_no_more_than_their_interval(made_up: ReportData) -> Non
     ]
 
 
+def test_reasons_of_the_gate_are_words_and_others_stay_as_they_are() -> None:
+    assert wording.reason_text("not_significant") == wording.reason_text("not significant") == "the difference may be chance"
+    assert wording.reason_text("promises a date") == "promises a date"
+
+
 def test_key_figures_add_up(made_up: ReportData) -> None:
     entries, refused, replies, spent = wording.cards(made_up)
-    assert (entries.value, entries.note) == ("8", "33 candidates tested in 3 rounds")
+    assert (entries.value, entries.note) == ("8", "of 33 candidates in 3 rounds")
     assert (refused.value, refused.note) == ("14", "most often: behind after the first stage of the test")
     assert replies.value == "1\u2009389"
     assert (spent.value, spent.note) == ("$0.31", "2\u2009396\u2009100 tokens")
@@ -216,10 +222,10 @@ def test_key_figures_add_up(made_up: ReportData) -> None:
     assert "The 24 entries with the smallest q of 36." in wording.evidence_caption(many)
 
 
-def test_writing_is_whole_or_not_at_all(made_up: ReportData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_is_whole_or_not_at_all(nothing_yet: ReportData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / "report.html"
-    write_report(made_up, path)
-    assert path.read_text(encoding="utf-8") == render_report(made_up)
+    write_report(nothing_yet, path)
+    assert path.read_text(encoding="utf-8") == render_report(nothing_yet)
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
     def full(self: Path, target: Path) -> Path:
@@ -227,12 +233,12 @@ def test_writing_is_whole_or_not_at_all(made_up: ReportData, tmp_path: Path, mon
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(StoreError, match="No space left on device"):
-        write_report(made_up.model_copy(update={"title": "Other"}), path)
+        write_report(nothing_yet.model_copy(update={"title": "Other"}), path)
     assert "Other" not in path.read_text(encoding="utf-8")
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_error(made_up: ReportData, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_one_clear_error(nothing_yet: ReportData, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write the report"):
-        write_report(made_up, tmp_path / "file" / "report.html")
+        write_report(nothing_yet, tmp_path / "file" / "report.html")

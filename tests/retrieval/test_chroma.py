@@ -43,11 +43,11 @@ def index(tmp_path: Path, snapshot: Snapshot) -> Iterator[ChromaIndex]:
 
 
 def test_chroma_and_exact_search_give_the_same_ranking_and_survive_reopening(index: ChromaIndex, snapshot: Snapshot) -> None:
-    assert verify(index, snapshot) == []
+    assert asyncio.run(verify(index, snapshot, EMBEDDER)) == []
     index.close()
     index.close()
     with ChromaIndex(index.folder, EMBEDDER.id) as again:
-        assert verify(again, snapshot) == []
+        assert asyncio.run(verify(again, snapshot, EMBEDDER)) == []
         served = asyncio.run(Retriever.build(snapshot, EMBEDDER, RetrievalSettings(), again))
         exact = asyncio.run(Retriever.build(snapshot, EMBEDDER, RetrievalSettings()))
         for question in ("parcel late", "broken vase", "who has signed"):
@@ -68,7 +68,7 @@ def test_a_new_version_of_the_library_refills_the_index_and_embeds_only_new_keys
 
     asyncio.run(Retriever.build(newer, Watched(), RetrievalSettings(), index))
     assert seen == ["customs fee"]
-    assert verify(index, newer) == []
+    assert asyncio.run(verify(index, newer, EMBEDDER)) == []
 
 
 def test_the_second_opener_is_told_who_has_the_folder_and_gets_exact_search(index: ChromaIndex) -> None:
@@ -91,10 +91,10 @@ def test_a_deleted_index_is_found_and_rebuilt(index: ChromaIndex, snapshot: Snap
     choice = open_index(RetrievalSettings(), index.folder, EMBEDDER.id)
     assert isinstance(choice.index, ChromaIndex)
     with choice.index as empty:
-        assert len(verify(empty, snapshot)) == 2
+        assert len(asyncio.run(verify(empty, snapshot, EMBEDDER))) == 2
         assert empty.search(np.ones(1024, dtype=np.float32), 3) == []
         assert asyncio.run(rebuild(empty, snapshot, EMBEDDER)) == 10
-        assert verify(empty, snapshot) == []
+        assert asyncio.run(verify(empty, snapshot, EMBEDDER)) == []
 
 
 def test_a_damaged_database_is_one_clear_error_and_a_fresh_index_repairs_it(index: ChromaIndex, snapshot: Snapshot) -> None:
@@ -107,7 +107,7 @@ def test_a_damaged_database_is_one_clear_error_and_a_fresh_index_repairs_it(inde
     assert isinstance(choice.index, ChromaIndex)
     with choice.index as fresh:
         asyncio.run(rebuild(fresh, snapshot, EMBEDDER))
-        assert verify(fresh, snapshot) == []
+        assert asyncio.run(verify(fresh, snapshot, EMBEDDER)) == []
 
 
 def test_a_damaged_graph_is_found_by_verify(index: ChromaIndex, snapshot: Snapshot) -> None:
@@ -121,14 +121,14 @@ def test_a_damaged_graph_is_found_by_verify(index: ChromaIndex, snapshot: Snapsh
         with pytest.raises(LibraryError, match="cannot be searched"):
             damaged.search(vectors[0], 3)
         asyncio.run(rebuild(damaged, snapshot, EMBEDDER))
-        assert verify(damaged, snapshot) == []
+        assert asyncio.run(verify(damaged, snapshot, EMBEDDER)) == []
 
 
 def test_an_interrupted_fill_is_noticed(index: ChromaIndex, snapshot: Snapshot) -> None:
     index._create()
     index._collection.modify(metadata={"stamp": "filling"})
     assert index.stamp == ""
-    assert "not to the end" in verify(index, snapshot)[0]
+    assert "not to the end" in asyncio.run(verify(index, snapshot, EMBEDDER))[0]
 
 
 def test_a_closed_index_and_a_folder_that_cannot_be_made_are_clear_errors(index: ChromaIndex, tmp_path: Path) -> None:

@@ -56,18 +56,18 @@ def test_exact_search_orders_by_similarity_then_id() -> None:
 
 
 def test_a_rebuilt_index_has_no_faults(snapshot: Snapshot) -> None:
-    assert verify(filled(snapshot), snapshot) == []
-    assert verify(filled(Snapshot()), Snapshot()) == []
+    assert asyncio.run(verify(filled(snapshot), snapshot, HashedEmbedder())) == []
+    assert asyncio.run(verify(filled(Snapshot()), Snapshot(), HashedEmbedder())) == []
 
 
 def test_verify_names_an_old_version_and_missing_and_foreign_rows(snapshot: Snapshot, make_entry: MakeEntry) -> None:
     index = filled(snapshot)
     newer = snapshot.model_copy(update={"entries": (*snapshot.entries[1:], make_entry("e4", ["new", "newer"]))})
-    faults = verify(index, newer)
+    faults = asyncio.run(verify(index, newer, HashedEmbedder()))
     assert "another version" in faults[0]
     assert "2 of 4 keys are not in the index" in faults[1]
     assert "2 rows of the index belong to no key" in faults[2]
-    assert "another version" in verify(ExactIndex(), snapshot)[0]
+    assert "another version" in asyncio.run(verify(ExactIndex(), snapshot, HashedEmbedder()))[0]
 
 
 class Forgetful(ExactIndex):
@@ -80,12 +80,21 @@ class Forgetful(ExactIndex):
 def test_verify_finds_rows_that_no_query_finds(snapshot: Snapshot) -> None:
     index = Forgetful()
     asyncio.run(rebuild(index, snapshot, HashedEmbedder()))
-    assert verify(index, snapshot) == ["4 of 4 sampled keys are not found by their own vector"]
+    assert asyncio.run(verify(index, snapshot, HashedEmbedder())) == ["4 of 4 sampled keys are not found by their own text"]
 
 
 def test_more_twins_than_a_self_query_returns_are_no_fault(make_entry: MakeEntry) -> None:
     twins = Snapshot(entries=tuple(make_entry(f"e{i}", ["the same"]) for i in range(30)), embedder="hashed-1024-v1")
-    assert verify(filled(twins), twins) == []
+    assert asyncio.run(verify(filled(twins), twins, HashedEmbedder())) == []
+
+
+def test_verify_finds_vectors_that_are_not_those_of_their_texts(snapshot: Snapshot) -> None:
+    index = filled(snapshot)
+    rows = rows_of(snapshot.entries)
+    vectors = asyncio.run(HashedEmbedder().embed([f"another text {i}" for i in range(len(rows))]))
+    index.replace([row.id for row in rows], vectors, index.stamp)
+    assert asyncio.run(verify(index, snapshot, HashedEmbedder())) == ["4 of 4 sampled keys are not found by their own text"]
+    index.close()
 
 
 class Broken(ExactIndex):
@@ -94,7 +103,7 @@ class Broken(ExactIndex):
 
 
 def test_verify_reports_an_index_that_cannot_be_read(snapshot: Snapshot) -> None:
-    assert verify(Broken(), snapshot) == ["the index cannot be read"]
+    assert asyncio.run(verify(Broken(), snapshot, HashedEmbedder())) == ["the index cannot be read"]
 
 
 def test_rebuild_refuses_another_embedder(snapshot: Snapshot) -> None:

@@ -30,8 +30,8 @@ def names_and_arguments(text: str) -> list[tuple[str, str]]:
 def test_tools_are_described_with_one_example() -> None:
     text = describe([TRACK, ToolSpec(name="ping", description="Answers.", parameters={})])
     assert text.count("TOOL:") == 1
-    assert "- track(id: string (as on the label), depth?: short|full, loose?: any): Looks up a parcel." in text
-    assert text.endswith("- ping(): Answers.")
+    assert '- track {"id": string (as on the label), "depth": short|full, optional, "loose": any, optional}: Looks up a parcel.' in text
+    assert text.endswith("- ping {}: Answers.")
     assert describe([]) == ""
 
 
@@ -44,6 +44,12 @@ def test_tools_are_described_with_one_example() -> None:
         ('tool: track({"id": "P1"})', "", [("track", '{"id": "P1"}')]),
         ('TOOL: track {\n  "id": "P1"\n}\nBye', "Bye", [("track", '{\n  "id": "P1"\n}')]),
         ("TOOL: ping", "", [("ping", "{}")]),
+        ('TOOL: track id: "P1"', "", [("track", '{"id": "P1"}')]),
+        ('TOOL: track id: "P1" depth: "a, b" n: 2', "", [("track", '{"id": "P1", "depth": "a, b", "n": 2}')]),
+        ("TOOL: track(id='P1', full=True)\nBye", "Bye", [("track", '{"id": "P1", "full": true}')]),
+        ("TOOL: track {id: P1}\nBye", "Bye", [("track", '{"id": "P1"}')]),
+        ("TOOL: hold reason: the customer is away, id = P1", "", [("hold", '{"reason": "the customer is away", "id": "P1"}')]),
+        ('TOOL: track id: "a\\x"', "", [("track", '{"id": "a\\\\x"}')]),
         ("TOOL: track P1\nthanks", "thanks", [("track", "P1")]),
         ('TOOL: track {"id": "P1\n\nBye', "Bye", [("track", '{"id": "P1')]),
         ('TOOL: track {"id": "P', "", [("track", '{"id": "P')]),
@@ -91,7 +97,24 @@ def test_a_call_of_nothing_is_no_call() -> None:
 
 @given(
     st.lists(
-        st.sampled_from(['{"name": "a", "arguments": {}}', "TOOL: ", "x", "{", "}", "```", "<tool_call>", "\n", "RESULT of x:", "[" * 3]),
+        st.sampled_from(
+            [
+                '{"name": "a", "arguments": {}}',
+                "TOOL: ",
+                "x",
+                "{",
+                "}",
+                "id: ",
+                "'",
+                '"',
+                ",",
+                "```",
+                "<tool_call>",
+                "\n",
+                "RESULT of x:",
+                "[" * 3,
+            ]
+        ),
         max_size=9,
     )
 )

@@ -152,10 +152,10 @@ def test_no_arguments_break_a_tool_or_bring_a_postcode_out(name: str, before: Js
     tool = next(tool for tool in DOMAIN.tools if tool.spec.name == name)
     properties = tool.spec.parameters["properties"]
     assert isinstance(properties, dict)
-    arguments = {key: data.draw(VALUES) for key in properties}
+    arguments = {key: data.draw(VALUES.filter(lambda value: value != POSTCODE) if key == "tracking" else VALUES) for key in properties}
     text, after = run_tool(DOMAIN, before, ToolCall(id="c", name=name, arguments=json.dumps(arguments)))
     assert "failed (" not in text
-    assert POSTCODE not in text or "SL" in text.replace(PARCEL, "")  # a call may name its own wrong tracking number
+    assert POSTCODE not in text
     assert lookup(after, f"shipments.{PARCEL}.postcode") == POSTCODE
     if text.startswith(("error:", "Refused")):
         assert after == before

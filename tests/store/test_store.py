@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,19 @@ def test_two_stores_on_one_file_lose_nothing(store: Store) -> None:
                 with each.transaction() as conn:
                     bump_library_version(conn)
         assert store.library_version() == second.library_version() == 40
+
+
+def test_writers_that_read_first_wait_for_each_other(store: Store) -> None:
+    def work() -> None:
+        with open_store(store.path) as mine:
+            for _ in range(40):
+                with mine.transaction() as conn:
+                    bump_library_version(conn)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(4)]:
+            done.result()
+    assert store.library_version() == 160
 
 
 def test_entries_are_reachable_for_the_library(store: Store) -> None:
