@@ -197,7 +197,7 @@ def power_of_sign_test(n: int, win: float, loss: float, alpha: float) -> float:
         raise ValueError(f"win and loss are probabilities that add up to at most 1, got {win} and {loss}")
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha lies in [0, 1], got {alpha}")
-    decided = min(win + loss, 1.0)
+    decided = min(win + loss, 1.0) if win + loss > 1e-300 else 0.0  # subnormal numbers overflow in scipy
     share = win / decided if decided > 0 else 0.0
     terms = (float(binom.pmf(m, n, decided)) * float(binom.sf(_critical_wins(m, alpha) - 1, m, share)) for m in range(n + 1))
     return min(1.0, math.fsum(terms))

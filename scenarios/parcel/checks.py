@@ -209,7 +209,7 @@ def no_money_promise(view: TurnView) -> bool | None:
     patterns = (
         rf"\b(?:i|we)\s*(?:will|'ll|have|'ve|can|am going to|are going to|are happy to|am happy to)(?:\s+\w+){{0,2}}?\s+{pay}",
         rf"\b(?:will|'ll|have|'ve|can|let me|going to|happy to)(?:\s+\w+){{0,2}}?\s+{issue}(?:e?d)?\s+(?:\w+\s+){{0,4}}?{money}",
-        rf"\byou\s*(?:will|'ll|are going to)(?:\s+\w+){{0,2}}?\s+(?:get|receive|be)\s+(?:\w+\s+){{0,4}}?(?:{money}|{paid})",
+        rf"\b(?:you|customer)\s*(?:will|'ll|are going to)(?:\s+\w+){{0,2}}?\s+(?:get|receive|be)\s+(?:\w+\s+){{0,4}}?(?:{money}|{paid})",
         rf"\b{money}\b[^,]{{0,20}}\b(?:will be|has been|is being|have been)\s+(?:\w+ly\s+)?{settled}",
         r"\bfee (?:will be|has been|is) waived",
     )
@@ -511,10 +511,13 @@ def does_and_confirms(view: TurnView) -> bool | None:
     if view.before != view.after:
         confirmed = rf"\b(?:have|has|'ve|is|are|was|been|now|goes)\b[^.!?]{{0,40}}\b{deed}|\b(?:opened|redirected|reported|noted)\b"
         return has(view.reply, rf"{confirmed}|{_HUMAN}")
+    reported = (
+        r"(?:opened|started|initiated|redirected|changed|updated|filed|reported|forwarded|noted|handed|escalated|registered|corrected)"
+    )
     things = r"(?:trace|claim|address|parcel|package|safe place|request|message|complaint)"
     claimed = (
         rf"\b(?:i|we)(?:'ve| have)(?: now| just| also| already| successfully)? {deed}(?! (?:that|your (?:concern|frustration)))"
-        rf"|\b{things} (?:has|have) been(?: \w+ly| now)? {deed}"
+        rf"|\b{things}\b[^.!?]{{0,40}}? (?:has|have) been(?: \w+ly| now)? {reported}"
     )
     earlier = view.before != view.persona.state or shipment(view).get("trace") == "open"
     return False if due(view) or (not earlier and affirmed(view.reply, claimed)) else None
@@ -566,7 +569,7 @@ def one_apology(view: TurnView) -> bool | None:
 @turn_check("no_internal_talk", about="no rule numbers, tool syntax, placeholders or talk about being a model", rules=("R2",))
 def no_internal_talk(view: TurnView) -> bool | None:
     inside = (
-        r"\bR\d{1,2}\b|\bTOOL\b|RESULT\b|\{\s*\"|```|\w+_\w+|\b[Tt]he brief\b|\bguidance\b|system prompt|\[[A-Za-z][^\]]*\]|<[a-z]+>"
+        r"\bR\d{1,2}\b|\bTOOL\b|RESULT\b|\{\s*\"|```|\w+_\w+|\b[Tt]he brief\b|\bguidance\b|system prompt|\bJSON\b|\barguments\b|\[[A-Za-z][^\]]*\]|<[a-z]+>"
         r"|\b[Aa]s an AI\b|language model|\b(?:[Tt]he|[Tt]his) customer\b(?! (?:service|support|care|desk))"
     )
     return re.search(inside, view.reply) is None

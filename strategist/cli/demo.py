@@ -27,6 +27,9 @@ adapter = "lab"
 model = "specific/student"
 max_in_flight = 32
 
+[teach]
+dev_personas = 40
+
 [retrieval]
 embedder = "hashed"
 """
@@ -75,5 +78,4 @@ def last_line(outcomes: tuple[ArmOutcome, ...]) -> None:
     if found.lift is None:
         err.print("no lift can be stated: fewer than two personas finished in both arms")
         return
-    lift = found.lift
-    out.print(f"lift {lift.mean:+.2f} [{lift.low:.2f}, {lift.high:.2f}] n={found.personas} seeds={found.seeds}", highlight=False)
+    out.print(found.line, highlight=False)

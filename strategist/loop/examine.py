@@ -90,11 +90,11 @@ def summarise(deps: Deps, round_: int, after: Snapshot, outcomes: tuple[ArmOutco
 
 
 def lift(outcomes: Sequence[ArmOutcome], arm: ArmName, base: ArmName) -> float | None:
-    """Mean paired difference in score over personas with both arms finished; None where there is no pair."""
+    """Mean paired difference in score over personas with both arms finished; None for fewer than two."""
     one = {o.persona: o.score for o in outcomes if o.arm == arm and o.score is not None}
     other = {o.persona: o.score for o in outcomes if o.arm == base and o.score is not None}
     both = [name for name in one if name in other]
-    return paired_difference({n: one[n] for n in both}, {n: other[n] for n in both}).mean if both else None
+    return paired_difference({n: one[n] for n in both}, {n: other[n] for n in both}).mean if len(both) > 1 else None
 
 
 def stop_reason(rounds: Sequence[RoundSummary], planned: int) -> StopReason | None:

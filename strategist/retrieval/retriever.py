@@ -176,11 +176,11 @@ class Retriever:
         """Similarity between entries, the best over their keys: shape (n, n)."""
         import numpy as np
 
+        keys = [self._own(hit.entry) for hit in hits]
         out = np.ones((len(hits), len(hits)), dtype=np.float32)
-        for i, first in enumerate(hits):
-            for j, second in enumerate(hits[:i]):
-                a, b = (self._own(hit.entry) for hit in (first, second))
-                out[i, j] = out[j, i] = np.round((a @ b.T).max(), 6)
+        for i, first in enumerate(keys):
+            for j, second in enumerate(keys[:i]):
+                out[i, j] = out[j, i] = np.round((first @ second.T).max(), 6)
         return out
 
     def _own(self, entry: Entry) -> npt.NDArray[np.float64]:

@@ -144,13 +144,17 @@ def _line_call(text: str, start: re.Match[str]) -> _Found:
 
 
 def _pairs(text: str) -> str | None:
-    """Arguments that are no JSON but plainly pairs (`id: "P1", full=True`), as JSON; None for anything else."""
-    text = text.strip().strip("(){}`*").strip()
+    """Arguments that are no JSON but plainly pairs (`id: "P1", full=True`), as JSON; None for anything else.
+
+    What a model makes up behind the closing bracket is dropped."""
+    text = text.strip().lstrip("({`*").rstrip("(){}`*").strip()
     found: JsonObject = {}
     at = 0
     while at < len(text):
         pair = _PAIR.match(text, at)
         if pair is None:
+            if found and text[at:].lstrip().startswith(")"):
+                break
             return None
         found[pair["key"]] = _value(pair["value"])
         at = pair.end()

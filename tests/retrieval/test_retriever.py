@@ -15,6 +15,7 @@ from strategist.errors import LibraryError
 from strategist.records.chat import Message
 from strategist.records.library import Entry, Floor, Snapshot, Status
 from strategist.retrieval.embed import CachedEmbedder, HashedEmbedder
+from strategist.retrieval.index import ExactIndex, Match
 from strategist.retrieval.retriever import Retriever
 from strategist.settings import RetrievalSettings
 
@@ -181,3 +182,17 @@ def test_only_new_keys_are_embedded_for_a_candidate(make_entry: MakeEntry) -> No
 def test_entries_without_keys_have_no_rank(make_entry: MakeEntry) -> None:
     with pytest.raises(ValueError, match="no rank"):
         asyncio.run(build([]).rank_with(make_entry("c1", ["late"], scope="general"), ["late"]))
+
+
+class Lost(ExactIndex):
+    """An index that finds nothing of what it holds."""
+
+    def search(self, vector: npt.NDArray[np.float32], n: int) -> list[Match]:
+        return []
+
+
+def test_bm25_still_proposes_what_the_index_has_lost(make_entry: MakeEntry) -> None:
+    snapshot = Snapshot(entries=(make_entry("e1", ["the vase came broken"]),))
+    retriever = asyncio.run(Retriever.build(snapshot, EMBEDDER, SETTINGS, Lost()))
+    assert [hit.entry.id for hit in asyncio.run(retriever.hits("a broken vase"))] == ["e1"]
+    assert asyncio.run(retriever.hits("customs")) == ()
