@@ -24,7 +24,7 @@ _HOMES = {
     "open_project": "strategist.project",
 }
 
-__all__ = ["Agent", "Project", "Settings", "StrategistError", "__version__", "find_domain", "load_settings", "open_project"]  # noqa: F822
+__all__ = ["Agent", "Project", "Settings", "StrategistError", "__version__", "find_domain", "load_settings", "open_project"]
 
 
 def __getattr__(name: str) -> object:

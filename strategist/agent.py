@@ -113,7 +113,7 @@ class Agent:
             messages=sent,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
-            stop=(tooltext.STOP,) if as_text else (),
+            stop=tooltext.STOPS if as_text else (),
             tools=self.tools if tools and not as_text else (),
         )
         return request, placed

@@ -119,6 +119,8 @@ class Project:
     async def deps(self, run: RunInfo) -> AsyncIterator[Deps]:
         """The parts of a run; its models are closed at the end."""
         self.calls.mark_abandoned(run.id)
+        if self.library.get_embedder() is None:
+            self.library.set_embedder(self.embedder.embedder.id)
         budget = Budget(self.settings.budget, self.calls.spent(run.id))
         student = self._client(self.settings.student, "student", run.id, run.seed, budget)
         advisor, teacher = self._advisor(run, budget)

@@ -16,6 +16,10 @@ AdapterName = Literal["openai", "embedded", "lab"]
 EmbedderName = Literal["auto", "hashed", "minilm", "endpoint"]
 
 
+NOT_LEARNED = ("base_url", "api_key_env", "path", "max_in_flight", "timeout_s", "retries", "price_in", "price_out", "threads")
+"""Settings of a model that decide where, how fast and for how much it is asked, not what it answers."""
+
+
 class ModelSettings(Record):
     """One model behind one adapter. Prices in US dollars per million tokens; time-outs in seconds."""
 
@@ -121,8 +125,11 @@ class Settings(Record):
 
     @property
     def learning_hash(self) -> str:
-        """Hash of everything that decides what is learned: not the folder, the database, the budget, prices or the machine's threads."""
+        """Hash of everything that decides what is learned: not places, the budget, prices, or how fast models are asked."""
         plain = self.model_dump(mode="json", exclude={"folder", "database", "budget", "serve_status"})
+        for section in (plain["student"], plain["advisor"]["model"], plain["customer"]["model"], plain["judge"]["model"]):
+            for name in NOT_LEARNED if section else ():
+                del section[name]
         return digest(plain)
 
 

@@ -22,7 +22,7 @@ from strategist.records.library import Entry, Floor, Guidance, Key, Snapshot, St
 from strategist.retrieval.embed import HashedEmbedder
 from strategist.retrieval.mask import key_text
 from strategist.retrieval.retriever import Retriever
-from strategist.roles.tooltext import NO_MORE_TOOLS, STOP
+from strategist.roles.tooltext import AFTER_RESULT, NO_MORE_TOOLS, STOPS
 from strategist.settings import RetrievalSettings
 
 TRACK = ToolSpec(name="track", description="Looks up a parcel.", parameters={"type": "object", "properties": {"id": {"type": "string"}}})
@@ -128,8 +128,8 @@ def test_native_tools_are_part_of_the_request_until_they_are_used_up() -> None:
 def test_tools_as_text_are_read_from_the_reply() -> None:
     agent = Agent(FakeChat(lambda request: Reply(text='One moment.\nTOOL: track {"id": "SL1"}')), tools=(TRACK,), tool_style="text")
     request = request_of(agent, LOOPED)
-    assert (request.tools, request.stop) == ((), (STOP,))
-    assert request.messages[-1] == Message(role="user", content="RESULT of track: in transit")
+    assert (request.tools, request.stop) == ((), STOPS)
+    assert request.messages[-1] == Message(role="user", content=f"RESULT of track: in transit\n{AFTER_RESULT}")
     assert request_of(agent, LOOPED, tools=False).messages[-1].content.endswith(NO_MORE_TOOLS)
     message = asyncio.run(agent.reply(HELLO)).message
     assert (message.content, [c.name for c in message.tool_calls]) == ("One moment.", ["track"])

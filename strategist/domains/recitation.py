@@ -1,8 +1,8 @@
 """The built-in check against recitation: guidance is for the agent, and its words should not turn up in what the customer reads.
 
 A reply recites where it shares five words in a row with a guidance line, or speaks of "the customer" the way guidance does. It is a soft
-check without an advice line: it measures a side effect and is never taught. It applies to every reply, guided or not: were it one check more for
-guided replies only, useless lines would win their pairs by passing it.
+check without an advice line: it measures a side effect and is never taught. It applies to every reply, guided or not: as one check more for
+guided replies only, it would let useless lines win their pairs by passing it.
 """
 
 from __future__ import annotations

@@ -18,10 +18,12 @@ from strategist.records.base import JsonObject, digest
 from strategist.records.chat import Message, ToolCall, ToolSpec
 from strategist.roles.prompts import load_prompt
 
-STOP = "\nRESULT of "
-"""Stop text for requests in this style: what follows would be a made-up result."""
+STOPS = ("\nRESULT of ", "\nRESULT:")
+"""Stop texts for requests in this style: what follows would be a made-up result."""
 
-NO_MORE_TOOLS = "(No more tools now: reply to the customer.)"
+AFTER_RESULT = "(This is from the tool, not from the customer. Reply to the customer now, or use another tool.)"
+NO_MORE_TOOLS = "(This is from the tool, not from the customer. No more tools now: reply to the customer.)"
+"""End of a message with results. Without it small models thank the customer for the result."""
 
 _START = re.compile(
     r"(?P<line>^[ \t>*`-]*TOOL[*` \t]*:[*` \t]*(?P<name>[A-Za-z_][\w.-]*)[*`]*[ \t]*)"
@@ -32,6 +34,7 @@ _START = re.compile(
 _TAIL = re.compile(r"[ \t]*[)`*]*[ \t]*(?=\n|$)")
 _CLOSE = re.compile(r"\s*(</tool_call>|```)", re.IGNORECASE)
 _RESULT = re.compile(r"^[ \t>*`]*RESULT(?: of [\w.-]+)?[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_RESULT_LINE = re.compile(_RESULT.pattern + ".*$", re.MULTILINE | re.IGNORECASE)
 _SPOOF = re.compile(r"^(?=[ \t>*`-]*(?:RESULT(?: of [\w.-]+)?|TOOL)[*` \t]*:)", re.MULTILINE | re.IGNORECASE)
 _PAIR = re.compile(
     r"""["']?(?P<key>[A-Za-z_]\w*)["']?\s*[:=]\s*"""
@@ -69,7 +72,8 @@ def parse(text: str) -> tuple[str, tuple[ToolCall, ...]]:
     for call in found:
         pieces.append(seen[at : call.start])
         at = call.end
-    rest = re.sub(r"\n{3,}", "\n\n", "".join([*pieces, seen[at:]])).strip()
+    told = _RESULT_LINE.sub("", "".join([*pieces, seen[at:]]))
+    rest = re.sub(r"\n{3,}", "\n\n", told).strip()
     real = [call for call in found if call.name.lower() not in _NOTHING]
     return rest, tuple(_call(index, call) for index, call in enumerate(real))
 
@@ -77,23 +81,23 @@ def parse(text: str) -> tuple[str, tuple[ToolCall, ...]]:
 def render(messages: Sequence[Message], *, more_tools: bool = True) -> tuple[Message, ...]:
     """Rewrite tool calls as text and tool results as user messages, for models that know neither; results of one step share a message.
 
-    To be used after placement: the customer's message then already holds its block. `more_tools=False` ends the last result with a line
-    that asks for the reply."""
+    To be used after placement: the customer's message then already holds its block. `more_tools=False` ends the last result with
+    NO_MORE_TOOLS instead of AFTER_RESULT."""
     out: list[Message] = []
     names: dict[str, str] = {}
     open_result = False
     for message in messages:
         if message.role == "tool":
-            content = f"RESULT of {names.get(message.tool_call_id or '', 'the tool')}: {message.content}"
+            content = f"RESULT of {names.get(message.tool_call_id or '', 'the tool')}: {message.content}\n{AFTER_RESULT}"
             if open_result:
-                content = f"{out.pop().content}\n{content}"
+                content = f"{out.pop().content.removesuffix(AFTER_RESULT)}{content}"
             out.append(Message(role="user", content=content))
         else:
             names.update({call.id: call.name for call in message.tool_calls})
             out.append(_as_text(message))
         open_result = message.role == "tool"
     if open_result and not more_tools:
-        out[-1] = Message(role="user", content=f"{out[-1].content}\n{NO_MORE_TOOLS}")
+        out[-1] = Message(role="user", content=out[-1].content.removesuffix(AFTER_RESULT) + NO_MORE_TOOLS)
     return tuple(out)
 
 

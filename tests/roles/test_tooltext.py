@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from strategist.records.base import JsonObject
 from strategist.records.chat import Message, ToolCall, ToolSpec
-from strategist.roles.tooltext import NO_MORE_TOOLS, describe, parse, render
+from strategist.roles.tooltext import AFTER_RESULT, NO_MORE_TOOLS, describe, parse, render
 
 TRACK = ToolSpec(
     name="track",
@@ -91,6 +91,10 @@ def test_a_made_up_result_and_what_rests_on_it_are_cut_off() -> None:
     assert names_and_arguments(text) == [("track", '{"id": "P1"}')]
 
 
+def test_a_result_made_up_before_the_call_is_dropped_too() -> None:
+    assert parse("Hello.\nRESULT: it is near you.\nTOOL: ping {}")[0] == "Hello."
+
+
 def test_a_call_of_nothing_is_no_call() -> None:
     assert parse("Hello there.\nTOOL: none") == ("Hello there.", ())
 
@@ -165,7 +169,7 @@ def test_a_tool_loop_becomes_text() -> None:
     assert render(looped()) == (
         *looped()[:2],
         Message(role="assistant", content='TOOL: track {"id": "P1"}\nTOOL: ping {}'),
-        Message(role="user", content="RESULT of track: in transit\nRESULT of ping: pong"),
+        Message(role="user", content=f"RESULT of track: in transit\nRESULT of ping: pong\n{AFTER_RESULT}"),
     )
 
 
@@ -181,7 +185,7 @@ def test_results_without_a_known_call_and_separate_results() -> None:
         Message(role="assistant", content="b"),
         Message(role="tool", content="c"),
     )
-    assert [m.content for m in render(odd)] == ["RESULT of the tool: a", "b", "RESULT of the tool: c"]
+    assert [m.content for m in render(odd)] == [f"RESULT of the tool: a\n{AFTER_RESULT}", "b", f"RESULT of the tool: c\n{AFTER_RESULT}"]
 
 
 def test_a_customer_cannot_write_results() -> None:
