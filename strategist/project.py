@@ -212,10 +212,14 @@ class Project:
 def open_project(settings: Settings) -> Project:
     """Open the project of these settings. Raises SettingsError, DomainError, StoreError or LibraryError."""
     domain = _domain(settings)
-    store = open_store(settings.database_path)
-    library = Library(store)
     choice = open_embedder(settings.retrieval)
-    require_embedder(choice, library.get_embedder())
+    store = open_store(settings.database_path)
+    try:
+        library = Library(store)
+        require_embedder(choice, library.get_embedder())
+    except BaseException:
+        store.close()
+        raise
     return Project(settings=settings, domain=domain, store=store, library=library, embedder=choice, calls=CallLog(store))
 
 

@@ -16,7 +16,7 @@ from strategist.errors import ModelError
 from strategist.gate.gate import run_gate
 from strategist.gate.moments import RankedScenario
 from strategist.gate.pairs import Answered
-from strategist.loop.deps import Deps, Report
+from strategist.loop.deps import Deps, Report, in_order
 from strategist.loop.generate import EXTRA_FIRST_INDEX, play_personas
 from strategist.loop.testbed import TestBed
 from strategist.records.evidence import Evidence
@@ -76,13 +76,13 @@ async def calibrated(deps: Deps, states: Sequence[Scenario]) -> Floor:
     return calibrate_floor(vectors, [s.issue for s in states])
 
 
-def known_states(deps: Deps, round_: int) -> list[Scenario]:
-    """The student's own states of this and earlier rounds, and what earlier rounds drew beyond them."""
+def known_states(deps: Deps, round_: int, *, extras: bool = False) -> list[Scenario]:
+    """The student's own states of this and earlier rounds, and what was drawn beyond them in earlier rounds (`extras`: in this one too)."""
     run, store = deps.run.id, deps.store
     states: list[Scenario] = []
     for earlier in range(round_ + 1):
         states += store.documents(run, "scenario", Scenario, earlier)
-        if earlier < round_:
+        if earlier < round_ or extras:
             states += store.documents(run, "extra_scenario", Scenario, earlier)
     return states
 
@@ -113,10 +113,16 @@ def extra_personas(deps: Deps, round_: int, wanted: dict[str, int]) -> list[tupl
 
 
 async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int]) -> None:
-    states = []
-    for index, persona in extra_personas(deps, round_, {issue: OPENINGS * short for issue, short in wanted.items()}):
-        states.append(await opening_scenario(deps.customer, deps.domain, persona, index=index, tool_style=deps.settings.student.tool_style))
-    await _add(deps, round_, bed, states, first=0)
+    async def opening(_: int, item: tuple[int, Persona]) -> Scenario | None:
+        index, persona = item
+        try:
+            return await opening_scenario(deps.customer, deps.domain, persona, index=index, tool_style=deps.settings.student.tool_style)
+        except ModelError:
+            return None  # a customer that cannot speak is no test moment; the failure is in the call log
+
+    personas = extra_personas(deps, round_, {issue: OPENINGS * short for issue, short in wanted.items()})
+    opened = await in_order(opening, personas, lambda done, total: None)
+    await _add(deps, round_, bed, [state for state in opened if state is not None], first=0)
 
 
 async def _add_conversations(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int]) -> None:

@@ -11,8 +11,14 @@ from strategist.loop.deps import Deps, Report
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
-from strategist.records.library import Candidate, Entry, Floor
+from strategist.records.library import Candidate, Entry, Floor, Key
+from strategist.records.trace import Scenario
 from strategist.retrieval.floor import fit_floor
+
+MAX_KEYS = 40
+"""Keys an entry is admitted or widened with at most; those it was coached on come first."""
+FLOOR_PAIRS = 60
+"""With fewer pairs an uplift curve says little, and the calibrated floor holds."""
 
 
 async def consolidate(deps: Deps, round_: int, report: Report) -> None:
@@ -20,6 +26,7 @@ async def consolidate(deps: Deps, round_: int, report: Report) -> None:
     evidence = dict(_evidence(deps, round_))
     admitted = [c for c in deps.store.documents(deps.run.id, "candidate", Candidate, round_) if evidence[c.id].decision == "admitted"]
     snapshot = deps.snapshot(round_)
+    states = {s.id: s for s in known_states(deps, round_, extras=True)}
     known = {_text(e): e for e in snapshot.entries if e.strategies and e.scope == "specific"}
     new: list[Entry] = []
     for candidate in admitted:
@@ -33,16 +40,24 @@ async def consolidate(deps: Deps, round_: int, report: Report) -> None:
                 marker=_marker(deps, round_, candidate.id),
             )
         else:
-            new.append(_entry(deps, round_, candidate, evidence[candidate.id]))
+            new.append(_entry(deps, round_, candidate, evidence[candidate.id], states))
     deps.library.add(new, actor="strategist", reason=f"admitted in round {round_}", marker=_marker(deps, round_, "add"))
     deps.library.set_floor(await floor_for(deps, round_))
     report(len(admitted), len(evidence))
 
 
+def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> tuple[Key, ...]:
+    """The candidate's keys and, behind them, the test moments it won: there it is known to help, and retrieval finds it again. Pure."""
+    won = [states[pair.scenario] for pair in evidence.pairs if pair.result == "win" and pair.scenario in states]
+    keys = [*candidate.keys, *(Key(scenario=s.id, persona=s.persona, issue=s.issue, text=s.key) for s in won)]
+    return tuple({key.text: key for key in reversed(keys)}.values())[::-1][:MAX_KEYS]
+
+
 async def floor_for(deps: Deps, round_: int) -> Floor:
     """The floor after this round: fixed by settings, else where the lower bound of uplift is above 0, and never below the calibrated one.
 
-    Fitted on first-stage pairs of admitted entries: their second-stage pairs decided admission, these did not enter that test.
+    Fitted on first-stage pairs of admitted entries: their second-stage pairs decided admission, these did not enter that test. Controls are
+    left out: their uplift is that of saying nothing.
     """
     base = await calibrated(deps, known_states(deps, round_))
     if base.source == "fixed":
@@ -51,9 +66,9 @@ async def floor_for(deps: Deps, round_: int) -> Floor:
     for earlier in range(round_ + 1):
         candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
         for candidate, (_, evidence) in zip(candidates, _evidence(deps, earlier), strict=True):
-            if evidence.decision == "admitted" and candidate.scope == "specific":
+            if evidence.decision == "admitted" and candidate.scope == "specific" and not candidate.is_control:
                 points += [(pair.score, pair.uplift, pair.persona) for pair in evidence.pairs if pair.stage == 1 and pair.failure is None]
-    fitted = fit_floor(points)
+    fitted = fit_floor(points) if len(points) >= FLOOR_PAIRS else None
     return fitted if fitted is not None and fitted.score > base.score else base
 
 
@@ -62,11 +77,12 @@ def _evidence(deps: Deps, round_: int) -> list[tuple[str, Evidence]]:
     return list(zip([c.id for c in candidates], deps.store.documents(deps.run.id, "evidence", Evidence, round_), strict=True))
 
 
-def _entry(deps: Deps, round_: int, candidate: Candidate, evidence: Evidence) -> Entry:
+def _entry(deps: Deps, round_: int, candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> Entry:
     content = {"domain": deps.domain.name, "lines": [s.text for s in candidate.strategies], "keys": [k.text for k in candidate.keys]}
     return entry_of(candidate, id="e" + digest(content, 12)).model_copy(
         update={
             "status": "admitted",
+            "keys": tested_keys(candidate, evidence, states) if candidate.scope == "specific" else (),
             "domain": deps.domain.name,
             "brief_hash": deps.domain.brief_hash,
             "student": deps.student.model_name,

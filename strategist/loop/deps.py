@@ -13,6 +13,7 @@ from typing import Literal, TypedDict, TypeVar
 
 from strategist.agent import Agent, GuidanceSource
 from strategist.domains.domain import Domain
+from strategist.errors import BudgetExceededError
 from strategist.library.library import Library
 from strategist.models.protocol import Chat
 from strategist.records.library import Snapshot
@@ -99,7 +100,8 @@ class Deps:
 async def in_order(work: Callable[[int, T], Awaitable[R]], items: Sequence[T], report: Report) -> list[R]:
     """Run `work(index, item)` for all items at once and return the results in item order; the first error cancels the rest.
 
-    How many calls are really in flight is the limiter's business.
+    How many calls are really in flight is the limiter's business. At the end of the budget they are waited for: they are paid, nothing new
+    starts beside them, and their replies are kept for the run that goes on from here.
     """
     done = 0
     report(0, len(items))
@@ -114,6 +116,9 @@ async def in_order(work: Callable[[int, T], Awaitable[R]], items: Sequence[T], r
     tasks = [asyncio.ensure_future(one(index, item)) for index, item in enumerate(items)]
     try:
         return list(await asyncio.gather(*tasks))
+    except BudgetExceededError:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
     finally:
         for task in tasks:
             task.cancel()

@@ -78,6 +78,7 @@ def summarise(deps: Deps, round_: int, after: Snapshot, outcomes: tuple[ArmOutco
         failed_conversations=sum(t.failure is not None for t in traces),
         scenarios=len(store.documents(run, "scenario", Scenario, round_)),
         gaps=sum(c.kind in ("candidate", "refusal") for c in coached),
+        failed_states=sum(c.kind == "failed" for c in coached),
         candidates=len(store.documents(run, "candidate", Candidate, round_)),
         refused=len(store.documents(run, "refusal", Refusal, round_)),
         admitted=sum(e.decision == "admitted" for e in evidence),
@@ -100,14 +101,14 @@ def lift(outcomes: Sequence[ArmOutcome], arm: ArmName, base: ArmName) -> float |
 def stop_reason(rounds: Sequence[RoundSummary], planned: int) -> StopReason | None:
     """Why the run ends after these rounds, or None. Pure; the first reason that holds.
 
-    Parity with the teacher on dev; nothing left to teach (no state had a gap); no progress (twice in a row neither an entry was
+    Parity with the teacher on dev; nothing left to teach (no state had a gap, and none failed to be coached); no progress (twice in a row neither an entry was
     admitted nor the lift rose by a point); the planned number of rounds.
     """
     last = rounds[-1]
     behind = lift(last.outcomes, "library", "teacher")
     if behind is not None and behind >= -PARITY_MARGIN:
         return "parity"
-    if last.scenarios and last.gaps == 0:
+    if last.scenarios and last.gaps == last.failed_states == 0:
         return "nothing_to_teach"
     if len(rounds) >= 3 and all(_stalled(before, after) for before, after in zip(rounds[-3:], rounds[-2:], strict=False)):
         return "no_progress"

@@ -1,8 +1,9 @@
-"""select: which of a round's states are coached. Pure: novel, covering, mostly where the student fell short, with some controls."""
+"""select: which of a round's states are coached. Pure: novel, covering, mostly where the student fell short (or was not
+asked, because the teacher played), with some controls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from strategist.conversation import scenarios_of
@@ -19,7 +20,7 @@ NEAR_DUPLICATE = 0.97
 
 
 class Selection(Record):
-    """The states a round coaches: where something failed, and controls where nothing did."""
+    """The states a round coaches: where something failed or the student was not asked yet, and controls where nothing failed."""
 
     failing: tuple[str, ...]
     controls: tuple[str, ...]
@@ -28,26 +29,32 @@ class Selection(Record):
 async def select(deps: Deps, round_: int, report: Report) -> None:
     """Cut the round's traces into scenarios, store all of them, choose those to coach."""
     scenarios: list[Scenario] = []
+    unasked: set[str] = set()
     for trace in deps.store.traces(deps.run.id, purpose="generate", round=round_):
         if trace.failure is None:
-            scenarios.extend(scenarios_of(trace, lambda messages: key_text(messages, deps.domain.language)))
+            states = scenarios_of(trace, lambda messages: key_text(messages, deps.domain.language))
+            scenarios.extend(states)
+            unasked.update(s.id for s in states if trace.actor == "teacher")
     deps.store.put_documents(deps.run.id, "scenario", [(s.id, round_, i, s) for i, s in enumerate(scenarios)])
     teach = deps.settings.teach
     vectors = await deps.embedder.embed([s.key for s in scenarios]) if scenarios else None
-    chosen = choose(scenarios, vectors, count=teach.scenarios, control_share=teach.control_share)
+    chosen = choose(scenarios, vectors, count=teach.scenarios, control_share=teach.control_share, unasked=unasked)
     deps.store.put_document(deps.run.id, "selection", f"r{round_}", round_, 0, chosen)
     report(len(chosen.failing) + len(chosen.controls), len(scenarios))
 
 
-def choose(scenarios: Sequence[Scenario], vectors: np.ndarray | None, *, count: int, control_share: float) -> Selection:
+def choose(
+    scenarios: Sequence[Scenario], vectors: np.ndarray | None, *, count: int, control_share: float, unasked: Set[str] = frozenset()
+) -> Selection:
     """Choose up to `count` scenarios; `vectors` are their L2-normalised keys, shape (n, d).
 
-    Failing states first (any turn check failed), spread by farthest point over the keys, at most one near-duplicate each; the control share
-    is filled from states where nothing failed. Starting points and ties go by hash of the scenario id.
+    Failing states (any turn check failed) and those that the teacher answered (`unasked`, scenario ids: what the student would say there is
+    not known) are spread by farthest point over the keys, at most one near-duplicate each; the control share is filled from states where
+    nothing of the student failed. Starting points and ties go by hash of the scenario id.
     """
     if vectors is None or not scenarios:
         return Selection(failing=(), controls=())
-    failing = [i for i, s in enumerate(scenarios) if any(v.passed is False for v in s.verdicts)]
+    failing = [i for i, s in enumerate(scenarios) if s.id in unasked or any(v.passed is False for v in s.verdicts)]
     clean = [i for i in range(len(scenarios)) if i not in set(failing)]
     controls = min(round(count * control_share), len(clean))
     picked = farthest_points(failing, vectors, scenarios, count - controls)

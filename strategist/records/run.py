@@ -42,13 +42,15 @@ class ArmOutcome(Record):
 
 
 class RoundSummary(Record):
-    """What one round did. Written by the examine node, read by reports and by the stop rule."""
+    """What one round did. Written by the examine node, read by reports and by the stop rule. `failed_states`: coaching them failed, so
+    whether they had a gap is not known."""
 
     round: int
     conversations: int
     failed_conversations: int
     scenarios: int
     gaps: int
+    failed_states: int = 0
     candidates: int
     refused: int
     admitted: int
