@@ -81,7 +81,10 @@ class Agent:
         Raises StrategistError for messages that are none, ModelError and its like from the model."""
         request, placed = await self.request_for(messages, guidance, tools=tools)
         reply = await self.chat.ask(request, purpose=purpose, sample=sample)
-        text, calls = tooltext.parse(reply.text) if self.tools and self.tool_style == "text" else (reply.text, reply.tool_calls)
+        text, calls = reply.text, reply.tool_calls
+        if self.tools and self.tool_style == "text":
+            text, calls = tooltext.parse(reply.text)
+            text = "" if calls and tools else text  # what stands around a call in text is not meant for the customer
         if reply.finish == "refusal" and not text.strip():
             raise ModelError(f"{self.chat.model_name} refused to answer", kind="refusal")
         message = Message(role="assistant", content=text.strip(), tool_calls=calls if tools and self.tools else ())

@@ -25,7 +25,7 @@ from strategist.records.trace import Ended, Failure, FailureKind, Outcome, Scena
 from strategist.retrieval.mask import key_text
 from strategist.roles.protocols import Actor, Customer
 
-MAX_TOOL_STEPS = 3
+MAX_TOOL_STEPS = 2
 """Tool calls in one turn; after them the agent is asked for its reply without tools."""
 
 

@@ -99,6 +99,8 @@ class Project:
         from strategist import __version__
 
         settings = self.settings
+        if settings.customer.kind == "model":
+            _required(settings.customer.model, "customer")
         run = RunInfo(
             id=f"run-{earlier + 1:03d}",
             domain=self.domain.name,

@@ -4,12 +4,13 @@ State (plain day counts, no clocks): `shipments` by tracking number, each with s
 day), days_since_delivery, signature_required, trace and claim (`none` or `open`), claim_kind, redirected, new_address, safe_place_set,
 safe_place, pickup_days_left; `reports.phishing`; `handover` (open, reason).
 
-Every refusal follows a rule of the brief and says in plain words what is missing, so that an agent can put it to the customer. No tool
-returns an address, a name or a postcode: a postcode is only ever compared. A refused call changes nothing.
+Every refusal follows a rule of the brief and says in plain words what is missing. Answers never speak of "the customer": small models pass
+them on word by word. No tool returns an address, a name or a postcode: a postcode is only ever compared. A refused call changes nothing.
 """
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 from strategist.domains.domain import Tool, ToolRefusal
@@ -55,7 +56,7 @@ def open_trace(state: JsonObject, arguments: JsonObject) -> str:
     if shipment["status"] != "delivered" and cast(int, shipment["days_late"]) < LATE_AFTER_DAYS:
         raise ToolRefusal("Refused: a trace can be opened only when a parcel is 3 or more working days past its expected day.")
     shipment["trace"] = "open"
-    return f"Trace opened for {tracking}. The customer gets the result by e-mail within 5 working days."
+    return f"Trace opened for {tracking}. The result comes by e-mail within 5 working days."
 
 
 def open_claim(state: JsonObject, arguments: JsonObject) -> str:
@@ -69,11 +70,11 @@ def open_claim(state: JsonObject, arguments: JsonObject) -> str:
     if cast(int, shipment["days_since_delivery"]) > CLAIM_DAYS:
         raise ToolRefusal("Refused: claims are possible only within 14 days of delivery.")
     if arguments.get("photos_received") is not True:
-        raise ToolRefusal("Refused: ask the customer for photos of the parcel, the packing and the item first.")
+        raise ToolRefusal("Refused: photos of the parcel, the packing and the item are needed first.")
     if shipment["claim"] == "open":
         raise ToolRefusal(f"A claim is already open for {tracking}.")
     shipment["claim"], shipment["claim_kind"] = "open", kind
-    return f"Claim opened for {tracking}. It is checked within 10 working days; the customer keeps the item and the packing until then."
+    return f"Claim opened for {tracking}. It is checked within 10 working days; item and packing have to be kept until then."
 
 
 def redirect_parcel(state: JsonObject, arguments: JsonObject) -> str:
@@ -109,7 +110,7 @@ def report_phishing(state: JsonObject, arguments: JsonObject) -> str:
     _text(arguments, "description")
     reports = cast(JsonObject, state["reports"])
     reports["phishing"] = cast(int, reports["phishing"]) + 1
-    return "Reported to the security team. The customer should open no link and pay nothing."
+    return "Reported to the security team. No link should be opened and nothing paid."
 
 
 def send_to_human(state: JsonObject, arguments: JsonObject) -> str:
@@ -122,7 +123,7 @@ def _text(arguments: JsonObject, name: str) -> str:
     value = arguments.get(name)
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not text:
-        raise ToolRefusal(f"Refused: {name} is missing. Ask the customer for it.")
+        raise ToolRefusal(f"Refused: {name} is missing.")
     return text
 
 
@@ -138,6 +139,8 @@ def _require_changeable(shipment: JsonObject, arguments: JsonObject, allowed: tu
     postcode = _text(arguments, "postcode").replace(" ", "")
     if shipment["status"] not in allowed:
         raise ToolRefusal(f"Refused: the parcel is {STATUS_WORDS[str(shipment['status'])]}, so the delivery can no longer be changed.")
+    if not re.fullmatch(r"\d{5}", postcode):
+        raise ToolRefusal("Refused: a postcode has five digits. It has to be asked for in the chat. Nothing was changed.")
     if postcode != shipment["postcode"]:
         raise ToolRefusal("Refused: the postcode does not match the parcel. Nothing was changed.")
 
@@ -152,7 +155,7 @@ def _text_field(about: str = "") -> JsonObject:
 
 
 _TRACKING: JsonObject = {"tracking": _text_field()}
-_CHANGE: JsonObject = {**_TRACKING, "postcode": _text_field("as the customer wrote it")}
+_CHANGE: JsonObject = {**_TRACKING, "postcode": _text_field("five digits, as written in the chat")}
 _CLAIM: JsonObject = {
     **_TRACKING,
     "kind": {"type": "string", "enum": ["damage", "missing_contents"]},
@@ -163,9 +166,25 @@ TOOLS: tuple[Tool, ...] = (
     Tool(_spec("look_up_shipment", "Where a parcel is.", _TRACKING), look_up_shipment),
     Tool(_spec("open_trace", "For a late or missing parcel or a disputed signature.", _TRACKING), open_trace),
     Tool(_spec("open_claim", "For damage or missing contents, once there are photos.", _CLAIM), open_claim),
-    Tool(_spec("redirect_parcel", "Send a parcel to another address.", {**_CHANGE, "new_address": _text_field()}), redirect_parcel),
-    Tool(_spec("hold_at_pickup_point", "Send a parcel to the pick-up point.", _CHANGE), hold_at_pickup_point),
-    Tool(_spec("set_safe_place", "Note a safe place.", {**_CHANGE, "place": _text_field()}), set_safe_place),
-    Tool(_spec("report_phishing", "Report a suspicious message.", {"description": _text_field()}), report_phishing),
-    Tool(_spec("send_to_human", "Hand the conversation over to a person.", {"reason": _text_field()}), send_to_human),
+    Tool(
+        _spec(
+            "redirect_parcel",
+            "Send a parcel to another address, with the postcode from the chat.",
+            {**_CHANGE, "new_address": _text_field()},
+        ),
+        redirect_parcel,
+    ),
+    Tool(
+        _spec("hold_at_pickup_point", "Send a parcel to the pick-up point, with the postcode from the chat.", _CHANGE), hold_at_pickup_point
+    ),
+    Tool(
+        _spec("set_safe_place", "Note a safe place, with the postcode from the chat.", {**_CHANGE, "place": _text_field()}), set_safe_place
+    ),
+    Tool(
+        _spec("report_phishing", "Report a text message or e-mail that looks like fraud.", {"description": _text_field()}), report_phishing
+    ),
+    Tool(
+        _spec("send_to_human", "Hand over to a person: drivers, threats, danger, business contracts.", {"reason": _text_field()}),
+        send_to_human,
+    ),
 )

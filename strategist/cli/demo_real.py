@@ -43,6 +43,11 @@ timeout_s = 600
 [advisor]
 kind = "handbook"
 
+[teach]
+rounds = 2
+candidates = 10
+dev_personas = 12
+
 [budget]
 calls = 6000
 """

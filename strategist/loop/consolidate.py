@@ -49,8 +49,10 @@ async def consolidate(deps: Deps, round_: int, report: Report) -> None:
 def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> tuple[Key, ...]:
     """The candidate's keys and, behind them, the test moments it won: there it is known to help, and retrieval finds it again. Pure."""
     won = [states[pair.scenario] for pair in evidence.pairs if pair.result == "win" and pair.scenario in states]
-    keys = [*candidate.keys, *(Key(scenario=s.id, persona=s.persona, issue=s.issue, text=s.key) for s in won)]
-    return tuple({key.text: key for key in reversed(keys)}.values())[::-1][:MAX_KEYS]
+    keys: dict[str, Key] = {}
+    for key in (*candidate.keys, *(Key(scenario=s.id, persona=s.persona, issue=s.issue, text=s.key) for s in won)):
+        keys.setdefault(key.text, key)
+    return tuple(keys.values())[:MAX_KEYS]
 
 
 async def floor_for(deps: Deps, round_: int) -> Floor:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from strategist.records.library import Floor
-from strategist.retrieval.index import cosines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +35,9 @@ def calibrate_floor(vectors: Vectors, issues: Sequence[str], quantile: float = 0
     import numpy as np
 
     step = max(1, -(-len(issues) // MAX_CALIBRATION))
-    chosen, kinds = vectors[::step], np.array(list(issues[::step]))
-    best = [float(others.max()) for i in range(len(kinds)) if len(others := cosines(chosen[kinds != kinds[i]], chosen[i]))]
+    chosen, kinds = vectors[::step].astype(np.float64), np.array(list(issues[::step]))
+    others = np.where(kinds[:, None] != kinds[None, :], chosen @ chosen.T, -np.inf) if len(kinds) else np.zeros((0, 1))
+    best = [value for value in others.max(axis=1).tolist() if value > -np.inf]
     if not best:
         return Floor(score=0.0, source="calibration")
     score = float(np.clip(np.quantile(best, quantile), 0, 1))

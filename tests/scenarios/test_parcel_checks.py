@@ -135,6 +135,7 @@ ROWS: tuple[Row, ...] = (
             "Your refund has been approved.",
             "I can't find it, but we'll compensate you.",
             "I'll issue a credit note for you today.",
+            "The customer will receive compensation of 300 euros.",
         ),
     ),
     (
@@ -349,6 +350,7 @@ ROWS: tuple[Row, ...] = (
             "Dear [Name], hello.",
             "As an AI I can't.",
             "Tell the customer to wait.",
+            "The arguments are not valid JSON.",
         ),
     ),
     (
@@ -482,6 +484,12 @@ DONE = parcel("late-birthday", trace="open")
         ("late-birthday", ("need:where",), "I can open a trace for you.", {}, False),
         ("late-not-yet", ("need:where",), "I have opened a trace for you.", {}, False),
         ("late-not-yet", ("need:where",), "I have not opened a trace.", {}, None),
+        ("late-not-yet", ("need:where",), "The parcel has been held up at the depot.", {}, None),
+        ("late-not-yet", ("need:where",), "A trace is opened only when a parcel is 3 working days late.", {}, None),
+        ("damaged-vase", ("need:damage",), "A claim for damage or missing contents has been opened.", {}, False),
+        ("damaged-vase", ("need:damage",), "Could you send photos?", {}, None),
+        ("safe_place-shed", ("need:safe_place",), "The parcel has already been moved to the garage.", {}, False),
+        ("safe_place-shed", ("need:safe_place",), "The place for the parcel is noted.", {}, False),
         ("late-not-yet", ("need:where",), "I have noted that this is hard.", {}, None),
         ("redirect-office", ("reveal:postcode",), "Thank you for the postcode.", {}, False),
         ("redirect-office", ("reveal:postcode",), "It is redirected now.", parcel("redirect-office", redirected=True), True),
@@ -555,4 +563,4 @@ def test_checks_are_declared_with_care() -> None:
         len(line.split()) <= 30 and line.endswith(".") and not set('"\u201c\u201d:') & set(line.replace("decline:", "")) for line in advice
     )
     assert all(check.rules for check in checks)
-    assert sum(check.hard for check in checks) == 5
+    assert sum(check.hard for check in checks) == 4

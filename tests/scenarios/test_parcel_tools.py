@@ -65,7 +65,7 @@ CHANGE = {"tracking": PARCEL, "postcode": POSTCODE}
         (state(status="missed"), "hold_at_pickup_point", CHANGE, f"shipments.{PARCEL}.status", "at_pickup_point", "7 days"),
         (state(), "hold_at_pickup_point", CHANGE, f"shipments.{PARCEL}.pickup_days_left", 7, "pick-up point"),
         (state(), "set_safe_place", {**CHANGE, "place": "shed"}, f"shipments.{PARCEL}.safe_place", "shed", "noted"),
-        (state(), "report_phishing", {"description": "text"}, "reports.phishing", 1, "no link"),
+        (state(), "report_phishing", {"description": "text"}, "reports.phishing", 1, "No link"),
         (state(), "send_to_human", {"reason": "driver"}, "handover.reason", "driver", "colleague"),
     ],
 )
@@ -101,6 +101,7 @@ def test_a_tool_changes_the_state(
         ),
         (state(), "redirect_parcel", {"tracking": PARCEL, "postcode": "99999", "new_address": "x"}, "does not match"),
         (state(), "redirect_parcel", {"tracking": PARCEL, "postcode": "", "new_address": "x"}, "postcode is missing"),
+        (state(), "redirect_parcel", {"tracking": PARCEL, "postcode": "Ashford", "new_address": "x"}, "five digits"),
         (state(), "redirect_parcel", {**CHANGE, "new_address": ""}, "new_address is missing"),
         (state(status="out_for_delivery"), "redirect_parcel", {**CHANGE, "new_address": "x"}, "out for delivery"),
         (state(status="missed"), "redirect_parcel", {**CHANGE, "new_address": "x"}, "no longer"),
@@ -155,6 +156,7 @@ def test_no_arguments_break_a_tool_or_bring_a_postcode_out(name: str, before: Js
     arguments = {key: data.draw(VALUES.filter(lambda value: value != POSTCODE) if key == "tracking" else VALUES) for key in properties}
     text, after = run_tool(DOMAIN, before, ToolCall(id="c", name=name, arguments=json.dumps(arguments)))
     assert "failed (" not in text
+    assert "customer" not in text
     assert POSTCODE not in text
     assert lookup(after, f"shipments.{PARCEL}.postcode") == POSTCODE
     if text.startswith(("error:", "Refused")):

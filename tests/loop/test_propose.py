@@ -1,0 +1,74 @@
+"""propose: what goes to the gate, how often it was there before, and what comes again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategist.loop.deps import Deps
+from strategist.loop.propose import CONTROL_SHARE, choose, propose
+from strategist.records.evidence import Decision
+from strategist.records.library import Candidate, Scope, Snapshot
+from tests.loop.made import PURE, candidate, entry, evidence, key
+from tests.loop.small import small, with_deps
+
+kinds = st.tuples(st.booleans(), st.sampled_from(["specific", "general"]), st.integers(1, 3))
+
+
+def made(index: int, kind: tuple[bool, Scope, int]) -> Candidate:
+    control, scope, keys = kind
+    return candidate(f"c{index}", *([] if control else ["Ask."]), keys=[key(f"k{index}-{i}") for i in range(keys)], scope=scope)
+
+
+@PURE
+@given(st.lists(kinds, max_size=24), st.integers(1, 16), st.booleans(), st.randoms(use_true_random=False))
+def test_limits_and_order(found: list[tuple[bool, Scope, int]], limit: int, controls: bool, order: object) -> None:
+    everyone = [made(i, kind) for i, kind in enumerate(found)]
+    chosen = choose(everyone, limit=limit, controls=controls)
+    assert len(chosen) <= limit
+    assert len({c.id for c in chosen}) == len(chosen)
+    nothing = [c for c in chosen if c.is_control]
+    assert chosen == [c for c in chosen if not c.is_control] + nothing, "controls come last"
+    assert len(nothing) <= (limit // CONTROL_SHARE if controls else 0)
+    advice = chosen[: len(chosen) - len(nothing)]
+    assert [(c.scope != "general", -len(c.keys), c.id) for c in advice] == sorted((c.scope != "general", -len(c.keys), c.id) for c in advice)
+    left = [c for c in everyone if not c.is_control and c not in chosen]
+    assert not left or len(advice) == limit - len(nothing), "no place stays empty while there is advice"
+    assert choose(list(reversed(everyone)), limit=limit, controls=controls) == chosen
+
+
+def put(deps: Deps, round_: int, found: list[tuple[Candidate, Decision]]) -> None:
+    """A round that was decided."""
+    own = [(c.model_copy(update={"round": round_, "index": i}), decision) for i, (c, decision) in enumerate(found)]
+    deps.store.put_documents(deps.run.id, "candidate", [(c.id, round_, c.index, c) for c, _ in own])
+    deps.store.put_documents(deps.run.id, "evidence", [(c.id, round_, c.index, evidence(decision)) for c, decision in own])
+
+
+@pytest.mark.usefixtures("own_models")
+def test_what_was_short_of_moments_comes_again_and_tries_are_counted(tmp_path: Path) -> None:
+    short, tested, control = candidate("short", "Open a trace."), candidate("tested", "Name the deadline."), candidate("nothing")
+    put_first = [(short, "too_few_moments"), (tested, "not_significant"), (control, "too_few_moments")]
+
+    async def work(deps: Deps) -> list[Candidate]:
+        put(deps, 0, put_first)  # type: ignore[arg-type]
+        again = candidate("again", "Name the deadline.", keys=[key("new")], round_=1)
+        await propose(deps, 1, [again, candidate("control", round_=1)], Snapshot())
+        return deps.store.documents(deps.run.id, "candidate", Candidate, 1)
+
+    found = with_deps(small(tmp_path), work)
+    assert {c.strategies[0].text: c.tries for c in found} == {"Open a trace.": 1, "Name the deadline.": 2}
+    assert [c.index for c in found] == [0, 1]
+    assert {c.round for c in found} == {1}
+    assert {c.id for c in found}.isdisjoint({"short", "tested"}), "a new hypothesis has a new id"
+
+
+@pytest.mark.usefixtures("own_models")
+def test_controls_are_proposed_once_there_is_something_to_silence(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> list[bool]:
+        await propose(deps, 0, [candidate("control")], Snapshot(entries=(entry("e", "Ask."),)))
+        return [c.is_control for c in deps.store.documents(deps.run.id, "candidate", Candidate, 0)]
+
+    assert with_deps(small(tmp_path), work) == [True]
