@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
 
@@ -30,6 +30,7 @@ from strategist.settings import RetrievalSettings
 if TYPE_CHECKING:
     from strategist.library.library import Library
     from strategist.retrieval.embed import Embedder
+    from strategist.retrieval.index import Index
     from strategist.retrieval.retriever import Retriever
 
 ToolStyle = Literal["native", "text"]
@@ -135,13 +136,23 @@ class _Built(NamedTuple):
 
 class LiveLibrary:
     """The library as it is now: a GuidanceSource that looks at the library's version on every query and builds its ranking anew when
-    entries, statuses or the floor have changed. For one event loop; the loop of teaching works on snapshots instead."""
+    entries, statuses or the floor have changed. For one event loop; the loop of teaching works on snapshots instead.
+
+    `index` opens the index that is searched (default: exact search); it is not asked for before there is an entry."""
 
     def __init__(
-        self, library: Library, embedder: Embedder, settings: RetrievalSettings, statuses: tuple[Status, ...], *, language: str = "en"
+        self,
+        library: Library,
+        embedder: Embedder,
+        settings: RetrievalSettings,
+        statuses: tuple[Status, ...],
+        *,
+        language: str = "en",
+        index: Callable[[], Index] | None = None,
     ) -> None:
         self._library = library
         self._language = language
+        self._index = index
         self._embedder = embedder
         self._settings = settings
         self._statuses = statuses
@@ -160,7 +171,9 @@ class LiveLibrary:
             version = self._library.version()
             if self._built is None or self._built.version != version:
                 snapshot = self._library.snapshot(self._statuses, self._embedder.id, self._library.get_floor())
-                self._built = _Built(version, await Retriever.build(snapshot, self._embedder, self._settings, language=self._language))
+                index = self._index() if self._index is not None and snapshot.entries else None
+                retriever = await Retriever.build(snapshot, self._embedder, self._settings, index, language=self._language)
+                self._built = _Built(version, retriever)
             return self._built.retriever
 
 
@@ -168,13 +181,18 @@ def system_message(domain: Domain, persona: Persona, tool_style: ToolStyle = "na
     """The agent's system message: company, brief, form of a reply, tools (in text style), and last the desk screen of this customer.
 
     Everything before the screen is one cacheable prefix for all conversations of a domain."""
+    return desk_message(domain, persona.screen, tool_style)
+
+
+def desk_message(domain: Domain, screen: str = "", tool_style: ToolStyle = "native") -> Message:
+    """The same for a conversation without a persona: `screen` is what the agent's desk shows of the customer."""
     tools = tooltext.describe([tool.spec for tool in domain.tools]) if tool_style == "text" else ""
     text = load_prompt("agent").render(
         title=domain.title,
         brief=domain.brief.strip(),
         words=str(domain.reply_words),
         tools=f"{tools}\n\n" if tools else "",
-        screen=persona.screen.strip() or "(nothing)",
+        screen=screen.strip() or "(nothing)",
     )
     return Message(role="system", content=text)
 

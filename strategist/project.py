@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from strategist.agent import Agent, GuidanceSource, LiveLibrary
 from strategist.domains.domain import Domain
 from strategist.domains.pack import find_domain
-from strategist.errors import SettingsError
+from strategist.errors import SettingsError, StrategistError
 from strategist.library.library import Library
 from strategist.loop.deps import Deps
 from strategist.loop.runner import ended_well
@@ -27,7 +27,8 @@ from strategist.records.chat import RoleName
 from strategist.records.library import Status
 from strategist.records.run import RunInfo
 from strategist.retrieval.embed import EmbedderChoice, open_embedder, require_embedder
-from strategist.retrieval.index import Index, open_index
+from strategist.retrieval.index import Index, IndexChoice, open_index
+from strategist.retrieval.retriever import Retriever
 from strategist.roles.customer import LLMCustomer
 from strategist.roles.handbook import HandbookAdvisor
 from strategist.roles.protocols import Actor, Advisor, Customer
@@ -55,13 +56,23 @@ class Project:
     library: Library
     embedder: EmbedderChoice
     calls: CallLog
+    index_notice: str = ""
+    """One line to show when another index serves than the settings name (set by the first query), else empty."""
     _models: list[Model] = field(default_factory=list)
+    _serving: Index | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._serving is not None:
+            self._serving.close()
         self.store.close()
+
+    @property
+    def index_folder(self) -> Path:
+        """Where the derived index lies."""
+        return self.settings.database_path.parent / "index"
 
     @property
     def checkpoints(self) -> Path:
@@ -80,7 +91,7 @@ class Project:
         if resume:
             if unfinished is None:
                 raise SettingsError("there is no unfinished run to resume", hint="start one with `strategist teach`")
-            self._require_same(unfinished)
+            self.require_same(unfinished)
             return unfinished
         if unfinished is not None and not new:
             raise SettingsError(
@@ -89,10 +100,14 @@ class Project:
             )
         return self._new_run(len(self.store.runs()))
 
-    def _require_same(self, run: RunInfo) -> None:
+    def require_same(self, run: RunInfo) -> None:
         """A resumed run must have the settings and the pack it began with."""
-        if run.learning_hash != self.settings.learning_hash or run.pack_hash != self.domain.pack_hash:
-            what = "the settings" if run.learning_hash != self.settings.learning_hash else "the domain pack"
+        same = {
+            "the settings": run.learning_hash == self.settings.learning_hash,
+            "the domain pack": run.pack_hash == self.domain.pack_hash,
+            f"the student ({run.student})": run.student == model_name(self.settings.student),
+        }
+        for what in (name for name, kept in same.items() if not kept):
             raise SettingsError(f"{what} changed since {run.id} began", hint="change them back, or start a new run with --new")
 
     def _new_run(self, earlier: int) -> RunInfo:
@@ -124,9 +139,9 @@ class Project:
         if self.library.get_embedder() is None:
             self.library.set_embedder(self.embedder.embedder.id)
         budget = Budget(self.settings.budget, self.calls.spent(run.id))
-        student = self._client(self.settings.student, "student", run.id, run.seed, budget)
-        advisor, teacher = self._advisor(run, budget)
         try:
+            student = self._client(self.settings.student, "student", run.id, run.seed, budget)
+            advisor, teacher = self._advisor(run, budget)
             yield Deps(
                 settings=self.settings,
                 domain=self.domain,
@@ -155,17 +170,38 @@ class Project:
         return ("approved",) if self.settings.serve_status == "approved" else ("admitted", "approved")
 
     def live(self) -> LiveLibrary:
-        """Guidance from the newest servable entries, ranked exactly; the library's version is checked on every query."""
-        return LiveLibrary(self.library, self.embedder.embedder, self.settings.retrieval, self.servable)
+        """Guidance from the newest servable entries through the index of the settings; the library's version is checked on every query."""
+        retrieval, language = self.settings.retrieval, self.domain.language
+        return LiveLibrary(self.library, self.embedder.embedder, retrieval, self.servable, language=language, index=self._serving_index)
+
+    def _serving_index(self) -> Index:
+        """The index that serves: opened once, closed with the project."""
+        if self._serving is None:
+            choice = open_index(self.settings.retrieval, self.index_folder, self.embedder.embedder.id)
+            self._serving, self.index_notice = choice.index, choice.notice
+        return self._serving
 
     @contextmanager
-    def index(self, *, fresh: bool = False) -> Iterator[Index]:
-        """The derived index of the settings beside the database; `fresh` drops what is there."""
-        choice = open_index(self.settings.retrieval, self.settings.database_path.parent / "index", self.embedder.embedder.id, fresh=fresh)
+    def index(self, *, fresh: bool = False) -> Iterator[IndexChoice]:
+        """The derived index of the settings beside the database; `fresh` drops what is there. Raises LibraryError if it is damaged."""
+        choice = open_index(self.settings.retrieval, self.index_folder, self.embedder.embedder.id, fresh=fresh)
         try:
-            yield choice.index
+            yield choice
         finally:
             choice.index.close()
+
+    async def catch_up(self) -> str:
+        """Bring the derived index up to the library. Returns one line to show if that failed (nothing is lost then), else ""."""
+        snapshot = self.library.snapshot(self.servable, self.embedder.embedder.id, self.library.get_floor())
+        if self.settings.retrieval.index == "exact" or not (snapshot.entries or self.index_folder.exists()):
+            return ""
+        try:
+            with self.index() as choice:
+                if not choice.notice:  # else whoever has it open does this at its next query
+                    await Retriever.build(snapshot, self.embedder.embedder, self.settings.retrieval, choice.index)
+        except StrategistError as error:
+            return f"{error.message}; {error.hint}" if error.hint else error.message
+        return ""
 
     async def close_models(self) -> None:
         """Close every model that was opened."""
@@ -213,7 +249,7 @@ class Project:
 
 def open_project(settings: Settings) -> Project:
     """Open the project of these settings. Raises SettingsError, DomainError, StoreError or LibraryError."""
-    domain = _domain(settings)
+    domain = open_domain(settings)
     choice = open_embedder(settings.retrieval)
     store = open_store(settings.database_path)
     try:
@@ -232,7 +268,8 @@ def model_name(settings: ModelSettings) -> str:
     return f"{settings.adapter}:{settings.model}"
 
 
-def _domain(settings: Settings) -> Domain:
+def open_domain(settings: Settings) -> Domain:
+    """The domain that settings name: a pack, or a world of the lab. Raises DomainError."""
     if not settings.domain.startswith(LAB):
         return find_domain(settings.domain, settings.folder)
     from strategist.lab.domain import lab_domain

@@ -205,8 +205,17 @@ def test_commands_in_sentences_are_right() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["strategist tech", "strategist teach --fast", "strategist library lst", "make dmeo", "make demo-real GUFF=a", "pip install strategst"]
-    + ["pip install 'strategist-llm[gpu]'", "python -m evals.nothing", "rm -rf x"],
+    [
+        "strategist tech",
+        "strategist teach --fast",
+        "strategist library lst",
+        "make dmeo",
+        "make demo-real GUFF=a",
+        "pip install strategst",
+        "pip install 'strategist-llm[gpu]'",
+        "python -m evals.nothing",
+        "rm -rf x",
+    ],
 )
 def test_a_wrong_command_would_be_found(command: str) -> None:
     assert [fault for words in commands_in(command) if (fault := fault_in(words))]

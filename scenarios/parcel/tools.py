@@ -6,6 +6,7 @@ safe_place, pickup_days_left; `reports.phishing`; `handover` (open, reason).
 
 Every refusal follows a rule of the brief and says in plain words what is missing. Answers never speak of "the customer": small models pass
 them on word by word. No tool returns an address, a name or a postcode: a postcode is only ever compared. A refused call changes nothing.
+There is no tool to look a parcel up: the agent's screen shows the record.
 """
 
 from __future__ import annotations
@@ -29,23 +30,6 @@ STATUS_WORDS = {
     "customs_hold": "held by customs until the fee is paid",
     "returning": "on its way back to the sender",
 }
-
-
-def look_up_shipment(state: JsonObject, arguments: JsonObject) -> str:
-    """Say where a parcel is, in words; changes nothing."""
-    tracking, shipment = _shipment(state, arguments)
-    facts = [f"{tracking}: {STATUS_WORDS[str(shipment['status'])]}"]
-    if shipment["days_late"]:
-        facts.append(f"{shipment['days_late']} working days past the expected day")
-    if shipment["status"] == "delivered":
-        facts.append(f"delivered {shipment['days_since_delivery']} days ago")
-    if shipment["status"] == "at_pickup_point":
-        facts.append(f"{shipment['pickup_days_left']} days left at the pick-up point")
-    if shipment["signature_required"]:
-        facts.append("needs a signature")
-    facts.append("trace open" if shipment["trace"] == "open" else "no trace open")
-    facts.append("claim open" if shipment["claim"] == "open" else "no claim open")
-    return ", ".join(facts) + "."
 
 
 def open_trace(state: JsonObject, arguments: JsonObject) -> str:
@@ -163,7 +147,6 @@ _CLAIM: JsonObject = {
 }
 
 TOOLS: tuple[Tool, ...] = (
-    Tool(_spec("look_up_shipment", "Where a parcel is.", _TRACKING), look_up_shipment),
     Tool(_spec("open_trace", "For a late or missing parcel or a disputed signature.", _TRACKING), open_trace),
     Tool(_spec("open_claim", "For damage or missing contents, once there are photos.", _CLAIM), open_claim),
     Tool(

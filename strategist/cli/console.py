@@ -1,80 +1,61 @@
-"""Printing: the console, numbers with intervals, and the bars of a run. No command decides anything here."""
+"""Printing: the two consoles, tables and blocks of text. No command decides anything here.
+
+Invariants: texts of people and models are data, so they are printed as `Text` and never read as markup; where the output is no terminal,
+nothing is wrapped, cut or framed, so that logs and pipes get whole lines.
+"""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+import os
+import sys
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
-from strategist.loop.deps import NODES
-from strategist.loop.deps import Progress as Event
-
-out = Console()
-err = Console(stderr=True)
-
-WHAT = {
-    "generate": "conversations",
-    "select": "states chosen",
-    "coach": "states coached",
-    "admit": "test replies",
-    "consolidate": "entries written",
-    "examine": "dev conversations",
-}
+UNWRAPPED = 10_000
+"""Width in characters of what is no terminal, unless COLUMNS says otherwise."""
 
 
-class Bars:
-    """One bar per node of the running round, with calls and cost so far. Plain lines where the output is no terminal."""
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    wide = not stream.isatty() and not os.environ.get("COLUMNS")
+    return Console(stderr=stderr, width=UNWRAPPED if wide else None, highlight=False, emoji=False)
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.quiet = quiet
-        self.plain = not err.is_terminal
-        self.round = -1
-        self.bars: dict[str, TaskID] = {}
-        self.progress = Progress(
-            SpinnerColumn(finished_text="[green]✓[/green]"),
-            TextColumn("{task.description:<12}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TextColumn("[dim]{task.fields[what]}"),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[spent]}"),
-            console=err,
-            disable=quiet or self.plain,
-        )
 
-    def __enter__(self) -> Self:
-        self.progress.start()
-        return self
+out = _console(stderr=False)
+err = _console(stderr=True)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.progress.stop()
 
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-        if event["round"] != self.round:
-            self._next_round(event["round"])
-        spent = f"{event['calls']} calls" + (f" · ${event['cost_usd']:.2f}" if event["cost_usd"] else "")
-        if self.plain:
-            if not self.quiet and event["done"] == event["total"]:
-                err.print(f"round {event['round'] + 1} {event['node']}: {event['done']} {WHAT[event['node']]} ({spent})", highlight=False)
-            return
-        bar = self.bars[event["node"]]
-        self.progress.start_task(bar)
-        self.progress.update(bar, completed=event["done"], total=max(event["total"], event["done"]), spent=spent)
+def say(text: str, style: str = "", *, to: Console = out) -> None:
+    """Print one paragraph as it is, wrapped at words on a terminal."""
+    to.print(Text(text, style=style))
 
-    def _next_round(self, round_: int) -> None:
-        self.round = round_
-        if self.plain or self.quiet:
-            return
-        for bar in self.bars.values():
-            self.progress.update(bar, visible=False)
-        if round_ > 0:
-            err.print(f"[dim]round {round_} done[/dim]")
-        self.bars = {n: self.progress.add_task(f"{round_ + 1} {n}", start=False, total=None, what=WHAT[n], spent="") for n in NODES}
+
+def block(title: str, text: str, style: str = "") -> None:
+    """A titled block of text: framed on a terminal, indented elsewhere."""
+    if out.is_terminal:
+        out.print(Panel(Text(text), title=Text(title), title_align="left", border_style=style))
+        return
+    say(f"{title}:")
+    for line in text.splitlines():
+        say(f"  {line}")
+
+
+def grid(*columns: str, right: tuple[str, ...] = (), wrap: str = "") -> Table:
+    """An empty table without lines; columns named in `right` are aligned there, only the column `wrap` may break its cells."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=column != wrap, overflow="fold")
+    return table
 
 
 def interval(mean: float, low: float, high: float) -> str:
-    """`+0.21 [0.10, 0.32]`."""
+    """`+0.21 [+0.10, +0.32]`."""
     return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 entry`, `2 entries`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -6,10 +6,13 @@ import shutil
 import time
 from pathlib import Path
 
-from strategist.cli.console import err, out
+from rich.text import Text
+
+from strategist.cli.console import err, out, plural, say
 from strategist.cli.evaluate import print_arms, study
+from strategist.cli.files import hold, write_text
 from strategist.cli.report import write
-from strategist.cli.teach import teach_with_bars
+from strategist.cli.teach import require_ended, teach_with_bars
 from strategist.errors import SettingsError
 from strategist.evaluation.study import compare, contrasts, summarise
 from strategist.project import open_project
@@ -18,6 +21,7 @@ from strategist.settings import load_settings
 
 ARMS: tuple[ArmName, ...] = ("bare", "handbook", "random", "library")
 MARK = "# written by `strategist demo`"
+LOCK = "demo.lock"
 
 LAB_SETTINGS = f"""{MARK}: simulated models, known best library
 domain = "lab:specific"
@@ -38,37 +42,42 @@ embedder = "hashed"
 def run(folder: Path, *, seeds: int) -> None:
     """The command."""
     start = time.monotonic()
-    settings = prepare(folder, LAB_SETTINGS, fresh=True)
-    out.print(
-        "[bold]These models are simulated[/bold] (the lab world [italic]specific[/italic]): every situation needs its own line of advice."
-    )
-    out.print("The student does not know them; watch the loop find, test and keep them.\n")
-    with open_project(load_settings(settings)) as project:
-        teach_with_bars(project, project.choose_run(resume=False, new=False), quiet=False)
-        outcomes = study(project, ARMS, seeds=seeds, quiet=True)
-        print_arms(summarise(outcomes), contrasts(outcomes))
-        out.print(
-            f"\n{len(project.library.entries(('admitted', 'approved')))} tested entries in {time.monotonic() - start:.0f} s",
-            highlight=False,
-        )
-        write(project)
-        out.print(
-            "\nWith real models: `make demo-real` coaches a 1.5B on this CPU; your own bot: `strategist init`, then `strategist teach`.",
-            style="dim",
-            highlight=False,
-        )
-        last_line(outcomes)
+    check_folder(folder)
+    with hold(folder / LOCK):
+        settings = prepare(folder, LAB_SETTINGS, fresh=True)
+        out.print(Text.assemble(("These models are simulated", "bold"), " (the lab world `specific`): every situation needs its own line."))
+        say("The student does not know them; watch the loop find, test and keep them.\n")
+        with open_project(load_settings(settings)) as project:
+            finished = teach_with_bars(project, project.choose_run(resume=False, new=False), quiet=False)
+            require_ended(finished, "run the same command again")
+            outcomes = study(project, ARMS, seeds=seeds, quiet=True)
+            print_arms(summarise(outcomes), contrasts(outcomes))
+            entries = project.library.entries(("admitted", "approved"))
+            say(f"\n{plural(len(entries), 'tested entry', 'tested entries')} in {time.monotonic() - start:.0f} s")
+            write(project)
+            say(f"look at them: strategist library list --settings {settings}", "dim")
+            say("These models were simulated. With a real one: `make demo-real` coaches a 1.5B on this CPU;", "dim")
+            say("with your own bot: `strategist init`, then `strategist teach`.", "dim")
+            last_line(outcomes)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise SettingsError for a folder that is not the demo's own or new."""
+    path = folder / "strategist.toml"
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file", hint="pass another --folder")
+    foreign = not path.exists() and (folder / ".strategist").exists()
+    if foreign or (path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARK)):
+        raise SettingsError(f"{folder} holds a project that was not written by the demo", hint="pass another --folder")
 
 
 def prepare(folder: Path, text: str, *, fresh: bool) -> Path:
     """Write the demo's settings into a folder of its own; `fresh` starts from nothing. Refuses a folder that is not the demo's."""
-    path = folder / "strategist.toml"
-    if path.exists() and not path.read_text(encoding="utf-8").startswith(MARK):
-        raise SettingsError(f"{path} was not written by the demo", hint="pass another --folder")
+    check_folder(folder)
     if fresh:
         shutil.rmtree(folder / ".strategist", ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path = folder / "strategist.toml"
+    write_text(path, text)
     return path
 
 
@@ -76,6 +85,6 @@ def last_line(outcomes: tuple[ArmOutcome, ...]) -> None:
     """`lift +0.NN [low, high] n=... seeds=...`: library over bare, on dev."""
     found = compare(outcomes, "library", "bare")
     if found.lift is None:
-        err.print("no lift can be stated: fewer than two personas finished in both arms")
+        say("no lift can be stated: fewer than two personas finished in both arms", to=err)
         return
-    out.print(found.line, highlight=False)
+    say(found.line)

@@ -1,6 +1,8 @@
 """`strategist demo --real`: coach a real small model on this machine's CPU in the `parcel` domain with the handbook advisor.
 
-The work is done by a process of its own that goes on when this one is stopped; running the command again joins it, or resumes what is left.
+The work is done by a process of its own that goes on when this one is stopped; running the command again joins it, or resumes what is
+left. Invariants: one process works in a folder at a time, the one that holds the folder's lock; the settings of a run are never changed
+under it; `DONE` exists only after the whole of it has ended well.
 """
 
 from __future__ import annotations
@@ -10,16 +12,19 @@ import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
-from strategist.cli.console import err, out
-from strategist.cli.demo import ARMS, MARK, last_line, prepare
+from rich.text import Text
+
+from strategist.cli.console import err, out, say
+from strategist.cli.demo import ARMS, LOCK, MARK, last_line, prepare
 from strategist.cli.evaluate import print_arms, study
+from strategist.cli.files import HeldError, hold, sign
+from strategist.cli.init import quoted
 from strategist.cli.report import write
-from strategist.cli.teach import teach_with_bars
+from strategist.cli.teach import require_ended, teach_with_bars
 from strategist.errors import SettingsError, StrategistError
 from strategist.evaluation.study import contrasts, summarise
 from strategist.loop.runner import ended_well
@@ -28,13 +33,18 @@ from strategist.settings import load_settings
 
 MODEL_URL = "https://huggingface.co/Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF/resolve/main/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 MODEL_SHA256 = "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"
+AGAIN = "run the same command again to go on"
+DONE = "done"
+LOG = "worker.log"
+BEHIND = "background process "
+POLL_S = 0.25
 
 SETTINGS = """{mark} --real
 domain = "parcel"
 
 [student]
 adapter = "embedded"
-path = '{path}'
+path = {path}
 tool_style = "text"
 max_tokens = 140
 max_in_flight = 8
@@ -42,11 +52,6 @@ timeout_s = 600
 
 [advisor]
 kind = "handbook"
-
-[teach]
-rounds = 2
-candidates = 10
-dev_personas = 12
 
 [budget]
 calls = 6000
@@ -56,28 +61,41 @@ calls = 6000
 def run(folder: Path, gguf: Path | None, *, seeds: int, foreground: bool) -> None:
     """The command."""
     model = find_model(folder, gguf)
-    prepare(folder, SETTINGS.format(mark=MARK, path=model.resolve()), fresh=False)
-    if foreground:
-        work(folder, seeds=seeds)
+    out.print(Text.assemble((f"Coaching {model.name}", "bold"), " in the domain `parcel` with its handbook, on this CPU."))
+    say("It takes about 1,500 student replies to learn and as many again to evaluate: one to two hours on two cores, 3 GB of memory.")
+    text = SETTINGS.format(mark=MARK, path=quoted(str(model.resolve())))
+    coach(folder, text, seeds=seeds, foreground=foreground)
+
+
+def coach(folder: Path, settings: str, *, seeds: int, foreground: bool) -> None:
+    """Do, join or resume the work of these settings in a folder; in the background unless `foreground`."""
+    try:
+        lock = hold(folder / LOCK)
+    except HeldError as error:
+        _join(folder, settings, error)
         return
-    out.print(f"[bold]Coaching {model.name}[/bold] in the domain [italic]parcel[/italic] with its handbook, on this CPU.")
-    out.print(
-        "It takes about 1,500 student replies to learn and as many again to evaluate: one to two hours on two cores, 3 GB of memory.\n"
-        "Ctrl-C leaves it running in the background; the same command joins it again, or resumes after a restart.",
-        highlight=False,
-    )
-    follow(folder, start_worker(folder, model, seeds=seeds))
+    with lock:
+        prepare(folder, settings, fresh=False)
+        if foreground:
+            work(folder, seeds=seeds)
+            return
+        worker = start_worker(folder, lock, seeds=seeds)
+    say("Ctrl-C leaves it running in the background; the same command joins it again, or resumes after a restart.\n")
+    follow(folder, worker, f"{BEHIND}{worker.pid}")
 
 
 def work(folder: Path, *, seeds: int) -> None:
-    """Teach (or go on), evaluate all arms on dev, write the report."""
-    with _held(folder / "worker.lock"), open_project(load_settings(folder / "strategist.toml")) as project:
+    """Teach (or go on), evaluate all arms on dev, write the report. For whoever holds the folder's lock."""
+    (folder / DONE).unlink(missing_ok=True)
+    with open_project(load_settings(folder / "strategist.toml")) as project:
         last = project.last_run()
         if last is None or not ended_well(last.stop):
             finished = teach_with_bars(project, project.choose_run(resume=last is not None, new=False), quiet=False)
-            if not ended_well(finished.stop):
-                raise StrategistError(finished.error or f"the run stopped: {finished.stop}", hint="run the same command again to go on")
+            require_ended(finished, AGAIN)
+        else:
+            project.require_same(last)
         _finish(project, seeds)
+    (folder / DONE).touch()
 
 
 def _finish(project: Project, seeds: int) -> None:
@@ -88,88 +106,96 @@ def _finish(project: Project, seeds: int) -> None:
 
 
 def find_model(folder: Path, gguf: Path | None) -> Path:
-    """The model file: the option, $STRATEGIST_GGUF, one downloaded before, else a pinned download."""
-    given = gguf or (Path(os.environ["STRATEGIST_GGUF"]) if os.environ.get("STRATEGIST_GGUF") else None)
-    if given is not None:
-        if not given.is_file():
-            raise SettingsError(f"no model file at {given}", hint="--gguf and STRATEGIST_GGUF take the path of a .gguf file")
-        return given
-    target = folder / "models" / MODEL_URL.rsplit("/", 1)[1]
-    if not target.exists():
-        _download(target)
-    return target
+    """The model file: the option, $STRATEGIST_GGUF, one downloaded before, else a pinned download. Raises SettingsError."""
+    named = os.environ.get("STRATEGIST_GGUF")
+    given = gguf or (Path(named) if named else None)
+    if given is None:
+        target = folder / "models" / MODEL_URL.rsplit("/", 1)[1]
+        if not target.exists():
+            _download(target)
+        return target
+    try:
+        with given.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        hint = "--gguf and STRATEGIST_GGUF take the path of a .gguf file"
+        raise SettingsError(f"cannot read the model file {given}: {error.strerror}", hint=hint) from None
+    if magic != b"GGUF":
+        raise SettingsError(f"{given} is not a GGUF file", hint="weights in other formats must be converted with llama.cpp first")
+    return given
 
 
 def _download(target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Fetch the pinned model; a file that does not hash to what is pinned is not kept."""
+    import urllib.request
+
     partial = target.with_suffix(".part")
-    err.print(f"downloading {target.name} (1.1 GB, once)")
+    say(f"downloading {target.name} (1.1 GB, once)", to=err)
     digest = hashlib.sha256()
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(MODEL_URL, timeout=30) as source, partial.open("wb") as file:
             while block := source.read(1 << 20):
                 digest.update(block)
                 file.write(block)
-    except (urllib.error.URLError, OSError) as error:
-        raise SettingsError(
-            f"the model cannot be downloaded: {error}", hint="pass a .gguf file you have: make demo-real GGUF=/path/to/model.gguf"
-        ) from None
+    except (OSError, HTTPException) as error:
+        partial.unlink(missing_ok=True)
+        hint = "pass a .gguf file you have: make demo-real GGUF=/path/to/model.gguf"
+        raise SettingsError(f"the model cannot be downloaded: {error}", hint=hint) from None
     if digest.hexdigest() != MODEL_SHA256:
         partial.unlink()
-        raise SettingsError("the downloaded model has another sha256 than pinned; it was not kept")
+        raise SettingsError("the downloaded model has another sha256 than pinned; it was not kept", hint="try again, or pass --gguf FILE")
     partial.rename(target)
 
 
-def start_worker(folder: Path, model: Path, *, seeds: int) -> subprocess.Popen[bytes] | None:
-    """Start the worker unless one is running; None if one is."""
-    try:
-        _held(folder / "worker.lock").close()
-    except StrategistError:
-        err.print("joining the run that is under way\n")
-        return None
-    command = [sys.executable, "-m", "strategist.cli.main", "demo", "--real", "--foreground"]
-    command += ["--folder", str(folder), "--gguf", str(model), "--seeds", str(seeds)]
-    with (folder / "worker.log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+def start_worker(folder: Path, lock: IO[str], *, seeds: int) -> subprocess.Popen[bytes]:
+    """Start the worker in a session of its own. It inherits the lock, so that no moment lies between one holder and the next."""
+    command = [sys.executable, "-m", "strategist.cli.main", "demo-worker", str(folder), "--seeds", str(seeds)]
+    with (folder / LOG).open("wb") as log:
+        worker = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[lock.fileno()]
+        )
+    sign(lock, f"{BEHIND}{worker.pid}")
+    return worker
 
 
-def follow(folder: Path, worker: subprocess.Popen[bytes] | None) -> None:
-    """Print the worker's log as it grows until the worker ends; Ctrl-C only stops looking."""
-    log = folder / "worker.log"
+def _join(folder: Path, settings: str, held: HeldError) -> None:
+    if not held.holder.startswith(BEHIND):
+        raise held
+    path = folder / "strategist.toml"
+    if path.read_text(encoding="utf-8") != settings:
+        raise SettingsError(f"{held.holder} works in {folder} with other settings", hint="wait for it, or pass another --folder")
+    say(f"joining the run that is under way ({held.holder})\n", to=err)
+    follow(folder, None, held.holder)
+
+
+def follow(folder: Path, worker: subprocess.Popen[bytes] | None, name: str) -> None:
+    """Print the worker's log as it grows until the worker ends; Ctrl-C only stops looking. Raises StrategistError if it ended early."""
+    log = folder / LOG
     try:
         with log.open(encoding="utf-8", errors="replace") as file:
             while True:
-                running = worker.poll() is None if worker else _is_held(folder / "worker.lock")
+                running = worker.poll() is None if worker else _is_held(folder / LOCK)
                 if text := file.read():
-                    out.print(text, end="", highlight=False, markup=False, soft_wrap=True)
+                    out.file.write(text)
+                    out.file.flush()
                 elif not running:
                     break
                 else:
-                    time.sleep(0.5)
+                    time.sleep(POLL_S)
     except KeyboardInterrupt:
-        out.print(f"\nit goes on in the background; log: {log}; the same command joins it again", highlight=False, soft_wrap=True)
+        pid = name.removeprefix(BEHIND)
+        say(f"\nit goes on in the background; the same command joins it again. Log: {log}; to stop it: kill {pid}")
         return
-    if worker is not None and worker.returncode:
-        raise StrategistError("the run ended early, see above", hint="run the same command again to go on")
-
-
-def _held(path: Path) -> IO[str]:
-    """Take a lock file; the system frees it when its holder dies. Raises StrategistError if another process has it."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise StrategistError("a worker is running already", hint="run the command without --foreground to join it") from None
-    return file
+    if not (folder / DONE).exists():
+        killed = worker is not None and worker.returncode < 0
+        why = "it was killed" if killed else "the log above says why"
+        raise StrategistError(f"the run in {folder} ended early: {why}", hint=AGAIN)
 
 
 def _is_held(path: Path) -> bool:
     try:
-        _held(path).close()
-    except StrategistError:
+        hold(path).close()
+    except HeldError:
         return True
     return False

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 from pathlib import Path
 from typing import cast, get_args
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-
-from strategist.cli.console import err, interval, out
+from strategist.cli.console import grid, interval, out, plural, say
+from strategist.cli.progress import StudyBar
 from strategist.domains.persona import Split
 from strategist.errors import RunInterruptedError, SettingsError
 from strategist.evaluation.arms import Arm, StudentParts, make_arm
-from strategist.evaluation.report_data import keep_outcomes, record_opening
+from strategist.evaluation.report_data import OPENING, keep_outcomes, record_opening
 from strategist.evaluation.study import ArmComparison, ArmSummary, contrasts, run_study, summarise
 from strategist.loop.deps import Deps
 from strategist.project import Project, open_project
@@ -24,25 +23,31 @@ from strategist.settings import load_settings
 
 def run(path: Path, *, arms: str, seeds: int, personas: int | None, split: str, quiet: bool) -> None:
     """The command."""
-    names = _arm_names(arms)
+    names = arm_names(arms)
     if split not in ("dev", "test"):
         raise SettingsError(f"--split is {split!r}", hint="it must be dev or test")
     with open_project(load_settings(path)) as project:
         outcomes = study(project, names, seeds=seeds, personas=personas, split=cast(Split, split), quiet=quiet)
         print_arms(summarise(outcomes), contrasts(outcomes))
+        say(f"on {split}; the test split was opened {plural(openings(project), 'time')} so far", "dim")
+        say("next: `strategist report`", "dim")
 
 
 def study(
     project: Project, names: tuple[ArmName, ...], *, seeds: int, personas: int | None = None, split: Split = "dev", quiet: bool = False
 ) -> tuple[ArmOutcome, ...]:
-    """Play the arms and store their outcomes with the last run. Opening test is counted first and draws personas by a new seed."""
+    """Play the arms: every trace is stored as its conversation ends, the outcomes with the last run when all have ended.
+
+    Opening test is counted first, and draws personas by a new seed."""
     last = project.last_run()
     if last is None:
         raise SettingsError("there is no run to evaluate", hint="run `strategist teach` first")
+    if "teacher" in names and project.settings.advisor.kind == "handbook":
+        raise SettingsError("arm teacher needs a teacher that can act", hint="a handbook cannot: set [advisor] kind = 'model'")
     opening = 0
     if split == "test":
         record_opening(project.store, last.id, f"arms {', '.join(names)}, {seeds} seeds")
-        opening = sum(event.action == "open test split" for event in project.store.events())
+        opening = openings(project)
     drawn = project.domain.personas(split, personas, seed=stable_int("opening", last.seed, opening) % 10**6 if opening else 0)
 
     async def main() -> tuple[ArmOutcome, ...]:
@@ -55,19 +60,25 @@ def study(
                 customer=deps.customer,
                 max_turns=project.settings.teach.max_turns,
                 tool_style=project.settings.student.tool_style,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                round=last.rounds,  # after the run's own rounds, whose traces have other ids
+                progress=bar,
                 keep=lambda trace: project.store.put_trace(last.id, trace),
             )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, disable=quiet or not err.is_terminal) as bar:
-        task = bar.add_task(f"{len(names)} arms, {len(drawn)} {split} personas, {seeds} seeds", total=None)
-        try:
+    title = f"{plural(len(names), 'arm')}, {plural(len(drawn), f'{split} persona')}, {plural(seeds, 'seed')}"
+    try:
+        with StudyBar(title, quiet=quiet) as bar:
             outcomes = asyncio.run(main())
-        except KeyboardInterrupt:
-            raise RunInterruptedError("evaluation stopped; what was played is kept", hint="the same command goes on from here") from None
+    except KeyboardInterrupt:
+        again = "the same command goes on from here" if split == "dev" else "the opening counts; the next one draws other personas"
+        raise RunInterruptedError("evaluation stopped; every reply so far is kept", hint=again) from None
     keep_outcomes(project.store, last.id, outcomes, last.rounds)
     return outcomes
+
+
+def openings(project: Project) -> int:
+    """How often the test split of this project was opened."""
+    return sum(event.action == OPENING for event in project.store.events())
 
 
 async def _arm(deps: Deps, name: ArmName) -> Arm:
@@ -91,12 +102,15 @@ async def _arm(deps: Deps, name: ArmName) -> Arm:
     )
 
 
-def _arm_names(text: str) -> tuple[ArmName, ...]:
+def arm_names(text: str) -> tuple[ArmName, ...]:
+    """Arms from a comma-separated list, each once. Raises SettingsError."""
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     known = get_args(ArmName)
     for name in names:
         if name not in known:
-            raise SettingsError(f"unknown arm {name!r}", hint=f"arms are {', '.join(known)}")
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise SettingsError(f"unknown arm {name!r}", hint=f"{meant}arms are {', '.join(known)}")
     if not names:
         raise SettingsError("no arms given", hint=f"arms are {', '.join(known)}")
     return cast(tuple[ArmName, ...], names)
@@ -104,16 +118,17 @@ def _arm_names(text: str) -> tuple[ArmName, ...]:
 
 def print_arms(summaries: tuple[ArmSummary, ...], compared: tuple[ArmComparison, ...]) -> None:
     """A table of the arms and one line per contrast, each with n, seeds and interval."""
-    table = Table(box=None, header_style="bold")
-    for column in ("arm", "score [95 %]", "goal", "hard failures / 100", "personas", "seeds", "failed"):
-        table.add_column(column, justify="left" if column == "arm" else "right")
+    failed = any(s.failed for s in summaries)
+    numbers = ("score [95 %]", "goal", "hard/100", "n", "seeds", *(("failed",) if failed else ()))
+    table = grid("arm", *numbers, right=numbers)
     for s in summaries:
         score = f"{s.score.mean:.2f} [{s.score.low:.2f}, {s.score.high:.2f}]" if s.score else "-"
         goal = f"{s.goal.mean:.0%}" if s.goal else "-"
         hard = f"{s.hard.mean:.0f}" if s.hard else "-"
-        table.add_row(s.arm, score, goal, hard, str(s.personas), str(s.seeds), str(s.failed))
+        table.add_row(s.arm, score, goal, hard, str(s.personas), str(s.seeds), *((str(s.failed),) if failed else ()))
     out.print(table)
+    say("goal: customers who got what they came for; hard/100: conversations with a policy or safety failure", "dim")
     for c in compared:
-        if c.lift is not None:
-            lift = interval(c.lift.mean, c.lift.low, c.lift.high)
-            out.print(f"{c.arm} over {c.base}: {lift} n={c.personas} seeds={c.seeds}", highlight=False)
+        lift = "not measured" if c.lift is None else interval(c.lift.mean, c.lift.low, c.lift.high)
+        left = f", {plural(c.left_out, 'pair')} left out because one side failed" if c.left_out else ""
+        say(f"{c.arm} over {c.base}: {lift} n={c.personas} seeds={c.seeds}{left}")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from rich.table import Table
+from rich.text import Text
 
-from strategist.cli.console import err, out
+from strategist.cli.console import err, grid, out, say
 from strategist.lab.worlds import load_worlds
 
 
 def list_worlds() -> None:
     """The worlds with what is known about them."""
-    table = Table(box=None, header_style="bold")
-    for column in ("world", "situations", "about"):
-        table.add_column(column)
+    table = grid("world", "situations", "what it is like", right=("situations",), wrap="what it is like")
     for world in load_worlds().values():
-        table.add_row(world.name, str(len(world.situations)), world.about)
+        table.add_row(world.name, str(len(world.situations)), Text(world.title))
     out.print(table)
+    say('use one with domain = "lab:<world>" in strategist.toml', "dim")
 
 
 def serve(port: int) -> None:
     """Serve until Ctrl-C."""
+    from strategist.lab.adapter import lab_models
     from strategist.lab.server import run_server
 
-    err.print(f"simulated models at http://127.0.0.1:{port}/v1 (Ctrl-C stops)", highlight=False)
-    run_server("127.0.0.1", port, load_worlds().values())
+    say(f"simulated models at http://127.0.0.1:{port}/v1 (Ctrl-C stops): {', '.join(lab_models())}", to=err)
+    run_server("127.0.0.1", port)

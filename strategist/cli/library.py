@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from rich.panel import Panel
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
-from strategist.cli.console import err, out
-from strategist.cli.try_ import print_explanation
+from strategist.cli.console import block, err, grid, out, plural, say
+from strategist.cli.files import read_text, write_text, written
+from strategist.cli.teach import catch_up
+from strategist.cli.try_ import explain
 from strategist.errors import LibraryError, SettingsError
-from strategist.library.export import export_text, import_text
+from strategist.library.export import export_text, import_text, read_export
 from strategist.project import Project, open_project
 from strategist.records.chat import Message
 from strategist.records.evidence import Evidence
@@ -21,6 +24,8 @@ from strategist.retrieval import index as index_
 from strategist.settings import load_settings
 
 COLOURS: dict[Status, str] = {"proposed": "yellow", "admitted": "cyan", "approved": "green", "retired": "dim"}
+TABLE_WIDTH = 120
+"""Columns from which the list is a table; a narrower terminal gets each entry's lines below it."""
 
 
 def list_entries(path: Path, status: str | None) -> None:
@@ -29,76 +34,92 @@ def list_entries(path: Path, status: str | None) -> None:
     with open_project(load_settings(path)) as project:
         entries = project.library.entries(wanted)
     if not entries:
-        out.print("the library is empty" if status is None else f"no entry is {status}")
+        say("the library is empty" if status is None else f"no entry is {status}")
         return
-    table = Table(box=None, header_style="bold")
-    for column in ("entry", "status", "round", "issues", "w-l-t", "q", "first line"):
-        table.add_column(column, overflow="fold")
+    if out.width < TABLE_WIDTH:
+        _list_narrow(entries)
+        return
+    table = grid("entry", "status", "round", "w-l-t", "q", "issues", "first line", right=("round",), wrap="first line")
     for entry in entries:
-        issues = ", ".join(sorted({key.issue for key in entry.keys})) or "everywhere"
-        first = entry.strategies[0].text if entry.strategies else "(nothing needed)"
-        status_ = f"[{COLOURS[entry.status]}]{entry.status}[/]"
-        table.add_row(entry.ref, status_, str(entry.round + 1), issues, *_record(entry.evidence), first)
+        wins, q = _record(entry.evidence)
+        table.add_row(entry.ref, _coloured(entry), str(entry.round + 1), wins, q, Text(_issues(entry)), Text(_first(entry)))
     out.print(table)
+    say("w-l-t: test moments won, lost and tied against the library without it; q: after correction for the round's tests", "dim")
+
+
+def _list_narrow(entries: tuple[Entry, ...]) -> None:
+    for entry in entries:
+        wins, q = _record(entry.evidence)
+        out.print(Text.assemble((entry.ref, "bold"), " ", _coloured(entry), f" {wins} q {q} · {_issues(entry)}"))
+        for strategy in entry.strategies:
+            out.print(Padding(Text(strategy.text), (0, 0, 0, 4)))
 
 
 def show(path: Path, name: str) -> None:
-    """Everything about one entry."""
+    """Everything about one entry, the newest version or `id@version`."""
+    id_, version = _ref(name)
     with open_project(load_settings(path)) as project:
-        entry = project.library.get(name)
+        entry = project.library.get(id_, version)
         events = project.library.events(entry.id)
-    out.print(f"[bold]{entry.ref}[/bold] {entry.status}, round {entry.round + 1}, for {entry.student}, written by {entry.advisor}")
-    out.print(Panel("\n".join(f"- {s.text}" for s in entry.strategies) or "(nothing needed)", title="lines", border_style="blue"))
+    about = f", round {entry.round + 1}, for {entry.student}, written by {entry.advisor}"
+    out.print(Text.assemble((entry.ref, "bold"), " ", _coloured(entry), about))
+    block("lines", "\n".join(f"- {s.text}" for s in entry.strategies) or "(nothing needed)", "blue")
     for key in entry.keys[:5]:
-        out.print(f"[dim]key ({key.issue})[/dim] {key.text}", highlight=False)
+        out.print(Text.assemble((f"key ({key.issue}) ", "dim"), key.text))
     if len(entry.keys) > 5:
-        out.print(f"[dim]... and {len(entry.keys) - 5} keys more[/dim]")
-    out.print(Panel(entry.reply_before or "-", title="reply before", border_style="dim"))
-    out.print(Panel(entry.reply_after or "-", title="reply after", border_style="green"))
-    out.print(_evidence(entry))
+        say(f"... and {len(entry.keys) - 5} keys more", "dim")
+    block("reply before", entry.reply_before or "-", "dim")
+    block("reply after", entry.reply_after or "-", "green")
+    say(_evidence(entry))
     for event in events:
-        out.print(f"[dim]{event.time}[/dim] {event.actor}: {event.action} ({event.reason})", highlight=False)
+        out.print(Text.assemble((event.time, "dim"), f" {event.actor}: {event.action} ({event.reason})"))
 
 
 def search(path: Path, text: str) -> None:
     """What a customer's message retrieves, through the index of the settings."""
+    said = written(text, "the text to search for")
     with open_project(load_settings(path)) as project:
-
-        async def main() -> None:
-            retriever = await project.live().retriever()
-            print_explanation(await retriever.explain([Message(role="user", content=text)]))
-
-        asyncio.run(main())
+        asyncio.run(explain(project, [Message(role="user", content=said)]))
 
 
 def change_status(path: Path, name: str, action: Literal["approve", "retire"], reason: str) -> None:
     """Approve or retire an entry."""
+    why = written(reason, "--reason")
+    id_, version = _ref(name)
     with open_project(load_settings(path)) as project:
+        newest = project.library.get(id_)
+        if version not in (None, newest.version):
+            raise LibraryError(f"{name} is an old version", hint=f"only the newest can be changed: {newest.ref}")
         change = project.library.approve if action == "approve" else project.library.retire
-        change(name, actor=_person(), reason=reason)
-        out.print(f"{project.library.get(name).ref} is {project.library.get(name).status}")
+        changed = change(id_, actor=_person(), reason=why)
+        catch_up(project)
+        say(f"{changed.ref} is {changed.status}")
 
 
 def export(path: Path, target: Path | None) -> None:
-    """Write the servable entries."""
+    """Write the servable entries: to a file, or as they are to standard output."""
     with open_project(load_settings(path)) as project:
-        text = export_text(_servable(project))
+        snapshot = _servable(project)
+        text = export_text(snapshot)
     if target is None:
         out.file.write(text)
         return
-    target.write_text(text, encoding="utf-8")
-    out.print(f"wrote {target}", soft_wrap=True)
+    write_text(target, text)
+    say(f"wrote {plural(len(snapshot.entries), 'entry', 'entries')} to {target}")
 
 
 def import_file(path: Path, file: Path) -> None:
     """Read an exported file into the library."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read {file}: {error}") from None
+    text = read_text(file)
     with open_project(load_settings(path)) as project:
-        count = len(import_text(project.library, text, actor=_person()))
-        out.print(f"{count} new entries from {file}")
+        done = import_text(project.library, text, actor=_person())
+        catch_up(project)
+        foreign = sorted({entry.domain for entry in read_export(text).entries} - {project.domain.name})
+    count = done.counts
+    say(f"{file}: {count.added} new, {count.changed} changed, {count.same} the same, {count.kept_retired} stay retired here")
+    notes = [*done.notes, *(f"its entries were learned in the domain {name}, not in this project's" for name in foreign)]
+    for note in notes:
+        say(f"note: {note}", "yellow", to=err)
 
 
 def verify(path: Path) -> None:
@@ -106,35 +127,61 @@ def verify(path: Path) -> None:
     with open_project(load_settings(path)) as project:
         faults = asyncio.run(_verify(project))
         for fault in faults:
-            err.print(f"[red]fault[/red] {fault}", highlight=False)
+            err.print(Text.assemble(("fault", "red"), f" {fault}"))
         if faults:
-            raise LibraryError(f"{len(faults)} fault{'s' * (len(faults) > 1)} in the index", hint="`strategist library rebuild` repairs it")
+            hint = "nothing is lost, the index is derived: `strategist library rebuild` repairs it"
+            raise LibraryError(f"the index has {plural(len(faults), 'fault')}", hint=hint)
         snapshot = _servable(project)
-        out.print(f"[green]ok[/green] {len(snapshot.entries)} entries, embedder {project.embedder.embedder.id}, hash {snapshot.hash[:12]}")
+        kind = "" if project.settings.retrieval.index == "chroma" else "; exact search keeps no index on disk"
+        entries = plural(len(snapshot.entries), "entry", "entries")
+        out.print(Text.assemble(("ok", "green"), f" {entries}, embedder {project.embedder.embedder.id}, hash {snapshot.hash[:12]}{kind}"))
 
 
 async def _verify(project: Project) -> list[str]:
+    if project.settings.retrieval.index == "exact":
+        return []
+    snapshot = _servable(project)
+    if not snapshot.entries and not project.index_folder.exists():
+        return []
     try:
-        with project.index() as index:
-            return await index_.verify(index, _servable(project), project.embedder.embedder)
+        with project.index() as choice:
+            if choice.notice:
+                raise SettingsError("the index cannot be looked into now", hint=f"{choice.notice}\nstop that process, then verify again")
+            return await index_.verify(choice.index, snapshot, project.embedder.embedder)
     except LibraryError as error:
         return [error.message]
 
 
 def rebuild(path: Path) -> None:
     """Drop and refill the index."""
-    with open_project(load_settings(path)) as project, project.index(fresh=True) as index:
-        asyncio.run(index_.rebuild(index, _servable(project), project.embedder.embedder))
-        out.print(f"[green]ok[/green] the index holds {len(index.rows())} keys")
+    with open_project(load_settings(path)) as project:
+        if project.settings.retrieval.index == "exact":
+            say("nothing to rebuild: exact search keeps no index on disk")
+            return
+        with project.index(fresh=True) as choice:
+            count = asyncio.run(index_.rebuild(choice.index, _servable(project), project.embedder.embedder))
+        out.print(Text.assemble(("ok", "green"), f" the index holds {plural(count, 'key')}"))
 
 
 def _servable(project: Project) -> Snapshot:
     return project.library.snapshot(project.servable, project.embedder.embedder.id, project.library.get_floor())
 
 
+def _coloured(entry: Entry) -> Text:
+    return Text(entry.status, style=COLOURS[entry.status])
+
+
+def _issues(entry: Entry) -> str:
+    return ", ".join(sorted({key.issue for key in entry.keys})) or "everywhere"
+
+
+def _first(entry: Entry) -> str:
+    return entry.strategies[0].text if entry.strategies else "(nothing needed)"
+
+
 def _record(evidence: Evidence | None) -> tuple[str, str]:
     if evidence is None:
-        return "-", "none for this text"
+        return "untested", "-"
     return f"{evidence.wins}-{evidence.losses}-{evidence.ties}", f"{evidence.q:.3f}"
 
 
@@ -149,9 +196,18 @@ def _evidence(entry: Entry) -> str:
     )
 
 
+def _ref(name: str) -> tuple[str, int | None]:
+    """Id and version of `id` or `id@version`."""
+    id_, _, version = written(name, "the entry's id").partition("@")
+    return id_, int(version) if version.isdecimal() else None
+
+
 def _status(text: str) -> Status:
-    if text not in get_args(Status):
-        raise SettingsError(f"--status is {text!r}", hint=f"it must be one of {', '.join(get_args(Status))}")
+    known = get_args(Status)
+    if text not in known:
+        near = difflib.get_close_matches(text, known, n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        raise SettingsError(f"--status is {text!r}", hint=f"{meant}it must be one of {', '.join(known)}")
     return cast(Status, text)
 
 

@@ -1,17 +1,20 @@
-"""The `strategist` command: parse, call, print. Errors meant for people are printed without a traceback; everything else is a bug of ours.
+"""The `strategist` command: parse, call, print. `main` is the one place where errors are printed: those meant for people without a
+traceback; everything else is a bug of ours.
 
-Commands import what they need when they run, so that `strategist --help` stays fast.
+Commands import what they need when they run, and help is plain text, so that `strategist --help` stays fast.
 """
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from strategist.errors import StrategistError
+from strategist.errors import RunInterruptedError, StrategistError
 
 app = typer.Typer(
     name="strategist",
@@ -19,11 +22,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
-library = typer.Typer(help="Look at the library, move it, check its index.", no_args_is_help=True)
-domain = typer.Typer(help="Domain packs: a company's brief, personas, checks and tools.", no_args_is_help=True)
-lab = typer.Typer(help="Simulated worlds whose best library is known.", no_args_is_help=True)
+library = typer.Typer(help="Look at the library, move it, check its index.", no_args_is_help=True, rich_markup_mode=None)
+domain = typer.Typer(help="Domain packs: brief, personas, checks, tools.", no_args_is_help=True, rich_markup_mode=None)
+lab = typer.Typer(help="Simulated worlds whose best library is known.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(library, name="library")
 app.add_typer(domain, name="domain")
 app.add_typer(lab, name="lab")
@@ -55,7 +58,7 @@ def init(
     run(folder, domain_name, print_=print_, force=force)
 
 
-@domain.command("check")
+@domain.command("check", short_help="Validate a pack, fault by fault.")
 def domain_check(path: Annotated[Path, typer.Argument(help="Folder of the pack, or the name of a built-in one.")]) -> None:
     """Validate a domain pack: one line per fault, with file and line."""
     from strategist.cli.domains import check
@@ -71,7 +74,7 @@ def domain_list() -> None:
     list_packs()
 
 
-@app.command()
+@app.command(short_help="Learn strategies; --resume goes on.")
 def teach(
     settings: SettingsFile = DEFAULT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last unfinished run.")] = False,
@@ -89,12 +92,12 @@ def teach(
     run(settings, resume=resume, new=new, rounds=rounds, replay_from=replay_from, quiet=quiet)
 
 
-@app.command()
+@app.command(short_help="Compare arms on dev (or test) personas.")
 def evaluate(
     settings: SettingsFile = DEFAULT,
     arms: Annotated[str, typer.Option(help="Comma-separated: bare, handbook, random, library, teacher.")] = "bare,handbook,random,library",
     seeds: Annotated[int, typer.Option(min=1, max=50, help="Evaluation seeds per persona.")] = 1,
-    personas: Annotated[int | None, typer.Option(min=2, help="Personas; default: all of the split.")] = None,
+    personas: Annotated[int | None, typer.Option(min=2, max=2_000, help="Personas; default: all of the split.")] = None,
     split: Annotated[str, typer.Option(help="dev, or test: every opening of test is counted and named in the report.")] = "dev",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
@@ -104,7 +107,7 @@ def evaluate(
     run(settings, arms=arms, seeds=seeds, personas=personas, split=split, quiet=quiet)
 
 
-@app.command()
+@app.command(short_help="Write the run's report as one HTML page.")
 def report(
     settings: SettingsFile = DEFAULT,
     run_id: Annotated[str | None, typer.Option("--run", help="Which run; default: the last one.")] = None,
@@ -116,7 +119,7 @@ def report(
     run(settings, run_id=run_id, out=out)
 
 
-@app.command("try")
+@app.command("try", short_help="What a conversation retrieves, and the reply.")
 def try_(
     conversation: Annotated[
         Path | None, typer.Argument(help="A file: JSON messages, or lines 'customer: ...' / 'agent: ...'. Default: stdin.")
@@ -141,7 +144,7 @@ def library_list(
     list_entries(settings, status)
 
 
-@library.command("show")
+@library.command("show", short_help="One entry, its evidence and history.")
 def library_show(entry: Annotated[str, typer.Argument(help="Id of the entry.")], settings: SettingsFile = DEFAULT) -> None:
     """One entry with its evidence, replies and history."""
     from strategist.cli.library import show
@@ -149,7 +152,7 @@ def library_show(entry: Annotated[str, typer.Argument(help="Id of the entry.")],
     show(settings, entry)
 
 
-@library.command("search")
+@library.command("search", short_help="What a customer's message retrieves.")
 def library_search(text: Annotated[str, typer.Argument(help="What a customer says.")], settings: SettingsFile = DEFAULT) -> None:
     """Which entries a customer's message would retrieve, with scores."""
     from strategist.cli.library import search
@@ -169,7 +172,7 @@ def library_approve(
     change_status(settings, entry, "approve", reason)
 
 
-@library.command("retire")
+@library.command("retire", short_help="Take an entry out of use.")
 def library_retire(
     entry: Annotated[str, typer.Argument(help="Id of the entry.")],
     reason: Annotated[str, typer.Option("--reason", "-m", help="Why.")],
@@ -181,7 +184,7 @@ def library_retire(
     change_status(settings, entry, "retire", reason)
 
 
-@library.command("export")
+@library.command("export", short_help="Write the servable entries as a file.")
 def library_export(
     out: Annotated[Path | None, typer.Argument(help="File to write; default: standard output.")] = None,
     settings: SettingsFile = DEFAULT,
@@ -192,7 +195,7 @@ def library_export(
     export(settings, out)
 
 
-@library.command("import")
+@library.command("import", short_help="Add the entries of an exported file.")
 def library_import(file: Annotated[Path, typer.Argument(help="A file written by export.")], settings: SettingsFile = DEFAULT) -> None:
     """Add the entries of an exported file; its hash is checked first."""
     from strategist.cli.library import import_file
@@ -200,7 +203,7 @@ def library_import(file: Annotated[Path, typer.Argument(help="A file written by 
     import_file(settings, file)
 
 
-@library.command("verify")
+@library.command("verify", short_help="Compare the index with the database.")
 def library_verify(settings: SettingsFile = DEFAULT) -> None:
     """Compare the index with the database; exit code 1 if they differ."""
     from strategist.cli.library import verify
@@ -208,7 +211,7 @@ def library_verify(settings: SettingsFile = DEFAULT) -> None:
     verify(settings)
 
 
-@library.command("rebuild")
+@library.command("rebuild", short_help="Fill the index again from the database.")
 def library_rebuild(settings: SettingsFile = DEFAULT) -> None:
     """Drop the index and fill it again from the database."""
     from strategist.cli.library import rebuild
@@ -224,9 +227,9 @@ def lab_list() -> None:
     list_worlds()
 
 
-@lab.command("serve")
+@lab.command("serve", short_help="Serve the simulated models over HTTP.")
 def lab_serve(
-    port: Annotated[int, typer.Option(help="Loopback port.")] = 8099,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Loopback port.")] = 8099,
 ) -> None:
     """Serve the simulated models over HTTP like an OpenAI-compatible server."""
     from strategist.cli.lab import serve
@@ -234,7 +237,7 @@ def lab_serve(
     serve(port)
 
 
-@app.command()
+@app.command(short_help="Teach a student from nothing, see the report.")
 def demo(
     folder: Annotated[Path | None, typer.Option(help="Where to put the demo; default: runs/demo or runs/demo-real.")] = None,
     real: Annotated[bool, typer.Option("--real", help="A real small model on this machine's CPU instead of simulated ones.")] = False,
@@ -253,22 +256,46 @@ def demo(
         run(folder or Path("runs/demo"), seeds=seeds)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    try:
-        app()
-    except StrategistError as error:
-        from rich.console import Console
-        from rich.text import Text
+@app.command("demo-worker", hidden=True)
+def demo_worker(
+    folder: Annotated[Path, typer.Argument(help="Folder of a prepared demo.")],
+    seeds: Annotated[int, typer.Option(min=1, max=20)] = 3,
+) -> None:
+    """What `demo --real` runs in the background."""
+    from strategist.cli.demo_real import work
 
-        console = Console(stderr=True)
-        console.print(Text("error: ", style="bold red") + Text(error.message))
-        if error.hint:
-            console.print(Text(f"  {error.hint}", style="dim"))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        sys.exit(130)
+    work(folder, seeds=seeds)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point of the console script: run the command and exit. Codes: 0, 1 it failed, 2 wrong input, 130 stopped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
+    try:
+        app(args)
+    except StrategistError as error:
+        _end(error)
+    except OSError as error:  # typer has dealt with a closed pipe
+        where = f"{error.filename}: " if error.filename else ""
+        _end(StrategistError(f"{where}{error.strerror or error}", hint="everything written so far is kept"))
+    except SystemExit as end:
+        if end.code == RunInterruptedError.exit_code:  # typer's answer to Ctrl-C in a command that has no words of its own for it
+            _end(RunInterruptedError("stopped"))
+        raise
+
+
+def _end(error: StrategistError) -> NoReturn:
+    """Print what is wrong, where, and below it what to do, on standard error; then exit."""
+    from rich.text import Text
+
+    from strategist.cli.console import err
+
+    stopped = isinstance(error, RunInterruptedError)
+    err.print(Text.assemble(("" if stopped else "error: ", "bold red"), error.message))
+    for line in error.hint.splitlines():
+        err.print(Text(f"  {line}", style="dim"))
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -5,58 +5,89 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from strategist.cli.console import Bars, err, out
+from strategist.cli.console import err, plural, say
+from strategist.cli.files import hold
+from strategist.cli.progress import Bars
 from strategist.errors import RunInterruptedError, SettingsError, StrategistError
 from strategist.loop.runner import Finished, teach
 from strategist.project import Project, open_project
 from strategist.records.run import RunInfo
-from strategist.settings import load_settings
+from strategist.settings import Settings, load_settings
 
 ENDS = {
     "rounds": "all planned rounds are done",
     "parity": "the student reached the teacher on dev",
     "no_progress": "two rounds brought nothing new",
     "nothing_to_teach": "no state had a gap",
-    "budget": "the budget is used up; everything up to here is kept",
-    "server": "the model server stopped answering; everything up to here is kept",
-    "interrupted": "stopped",
 }
+STOPPED = {"budget": "the budget is used up", "server": "the model server cannot be used"}
 
 
 def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from: Path | None, quiet: bool) -> None:
     """The command."""
-    settings = load_settings(path)
-    if rounds is not None:
-        settings = settings.model_copy(update={"teach": settings.teach.model_copy(update={"rounds": rounds})})
-    with open_project(settings) as project:
+    if resume and new:
+        raise SettingsError("--resume and --new exclude each other", hint="--resume goes on with the last run, --new starts another")
+    with open_project(load_settings(path)) as project, hold(project.settings.database_path.parent / "teach.lock"):
+        if resume and rounds is None and (last := project.last_run()) is not None:
+            rounds = last.rounds  # a resumed run keeps the number it was started with
+        if rounds is not None:
+            project.settings = with_rounds(project.settings, rounds)
         if replay_from is not None:
             _copy_calls(project, replay_from)
         info = project.choose_run(resume=resume, new=new)
-        if project.embedder.notice:
-            err.print(f"[dim]{project.embedder.notice}[/dim]")
+        if not quiet:
+            _announce(project, info, resume=resume)
         finished = teach_with_bars(project, info, quiet=quiet)
+        require_ended(finished, "`strategist teach --resume` goes on from here")
         entries = project.library.entries(("admitted", "approved"))
-        out.print(f"{finished.id}: {ENDS[finished.stop or 'interrupted']}; {len(entries)} entries in the library")
-        if finished.stop in ("budget", "server"):
-            raise StrategistError(finished.error.split("\n")[0], hint="`strategist teach --resume` goes on from here")
-        out.print("next: `strategist report`, `strategist library list`, `strategist evaluate`", style="dim")
+        say(f"{finished.id}: {ENDS[finished.stop or 'rounds']}; {plural(len(entries), 'entry', 'entries')} in the library")
+        say("next: `strategist report`, `strategist library list`, `strategist evaluate`", "dim")
+
+
+def with_rounds(settings: Settings, rounds: int) -> Settings:
+    """The settings with another number of rounds."""
+    return settings.model_copy(update={"teach": settings.teach.model_copy(update={"rounds": rounds})})
 
 
 def teach_with_bars(project: Project, info: RunInfo, *, quiet: bool) -> Finished:
-    """Run a teach run in this process with progress bars. Ctrl-C raises RunInterruptedError after everything is kept."""
+    """Run a teach run in this process with progress bars, then let the index catch up. Ctrl-C raises RunInterruptedError after
+    everything is kept."""
 
     async def main() -> Finished:
         async with project.deps(info) as deps:
             return await teach(deps, project.checkpoints, bars)
 
-    with Bars(quiet=quiet) as bars:
-        try:
-            return asyncio.run(main())
-        except KeyboardInterrupt:
-            raise RunInterruptedError(f"{info.id} stopped; nothing is lost", hint="`strategist teach --resume` goes on from here") from None
+    try:
+        with Bars(quiet=quiet) as bars:
+            finished = asyncio.run(main())
+        catch_up(project)
+    except KeyboardInterrupt:
+        raise RunInterruptedError(f"{info.id} stopped; nothing is lost", hint="`strategist teach --resume` goes on from here") from None
+    return finished
+
+
+def require_ended(finished: Finished, hint: str) -> None:
+    """Raise StrategistError for a run that was ended from outside: everything is kept, but there is more to do."""
+    if finished.stop in STOPPED:
+        first, *more = finished.error.splitlines()
+        kept = f"{finished.id} stopped, everything up to here is kept; {STOPPED[finished.stop]}: {first}"
+        raise StrategistError(kept, hint="\n".join([*(line.strip() for line in more), hint]))
+
+
+def catch_up(project: Project) -> None:
+    """Bring the index up to the library; a fault of it is shown and stops nothing, since the index is derived."""
+    if notice := asyncio.run(project.catch_up()):
+        say(notice, "yellow", to=err)
+
+
+def _announce(project: Project, info: RunInfo, *, resume: bool) -> None:
+    verb, rounds = "goes on" if resume else "begins", plural(info.rounds, "round")
+    say(f"{info.id} {verb}: {project.domain.title}; student {info.student}, advisor {info.advisor}, at most {rounds}", to=err)
+    if project.embedder.notice:
+        say(project.embedder.notice, "dim", to=err)
 
 
 def _copy_calls(project: Project, other: Path) -> None:
     if not other.is_file():
         raise SettingsError(f"no database at {other}", hint="--replay-from takes the .db file of a finished project")
-    project.calls.copy_from(other)
+    say(f"{plural(project.calls.copy_from(other), 'recorded answer')} taken over from {other}", "dim", to=err)

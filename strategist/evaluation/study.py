@@ -116,14 +116,14 @@ async def run_study(
     """Play every persona with every seed in every arm, all at once; outcomes come in the order arms, personas, seeds.
 
     The sample number depends on seed and persona only, so requests that do not differ between arms or studies are paid for once. `progress`
-    gets (done, total), `keep` every trace in that same order. Raises BudgetExceededError or ServerUnavailableError after stopping the
-    rest; what was answered until then is in the call log.
+    gets (done, total), `keep` every trace as soon as its conversation has ended. Raises BudgetExceededError or ServerUnavailableError
+    after stopping the rest; what was answered until then is in the call log.
     """
     jobs = [(arm, persona, seed) for arm in arms for persona in personas for seed in seeds]
 
     async def one(index: int, job: tuple[Arm, Persona, int]) -> Trace:
         arm, persona, seed = job
-        return await play(
+        trace = await play(
             arm.actor,
             customer,
             domain,
@@ -137,11 +137,11 @@ async def run_study(
             actor_role=arm.role,
             tool_style=tool_style,
         )
+        if keep is not None:
+            keep(trace)
+        return trace
 
     traces = await in_order(one, jobs, progress or _silent)
-    if keep is not None:
-        for trace in traces:
-            keep(trace)
     return tuple(outcome_of(trace, arm.name, seed) for trace, (arm, _, seed) in zip(traces, jobs, strict=True))
 
 

@@ -20,9 +20,8 @@ from strategist.loop.deps import Deps, Report, in_order
 from strategist.loop.generate import EXTRA_FIRST_INDEX, play_personas
 from strategist.loop.testbed import TestBed
 from strategist.records.evidence import Evidence
-from strategist.records.library import Candidate, Floor, Refusal
+from strategist.records.library import Candidate, Refusal
 from strategist.records.trace import Grade, Scenario
-from strategist.retrieval.floor import calibrate_floor
 from strategist.retrieval.mask import key_text
 
 SEARCH = 5_000
@@ -35,10 +34,8 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     """Choose the moments of all candidates, run the pairs, decide the round, store evidence and refusals."""
     candidates = deps.store.documents(deps.run.id, "candidate", Candidate, round_)
     snapshot = deps.snapshot(round_)
-    states = known_states(deps, round_)
-    relevance = await calibrated(deps, states)
-    bed = TestBed(await deps.retriever(snapshot), deps.embedder, deps.settings.retrieval, relevance.score)
-    await bed.add(states)
+    bed = TestBed(await deps.retriever(snapshot), deps.embedder, deps.settings.retrieval)
+    await bed.add(known_states(deps, round_))
     usable = [await bed.usable(c) for c in candidates]
     for grow in (_add_openings, _add_conversations):
         if wanted := _wanted(deps, bed, candidates, usable):
@@ -65,15 +62,6 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
         progress=report,
     )
     _store(deps, round_, candidates, evidence)
-
-
-async def calibrated(deps: Deps, states: Sequence[Scenario]) -> Floor:
-    """The similarity that moments of different issues rarely reach; the settings' floor where one is fixed."""
-    fixed = deps.settings.retrieval.floor
-    if fixed is not None:
-        return Floor(score=fixed, source="fixed")
-    vectors = await deps.embedder.embed([s.key for s in states])
-    return calibrate_floor(vectors, [s.issue for s in states])
 
 
 def known_states(deps: Deps, round_: int, *, extras: bool = False) -> list[Scenario]:

@@ -6,14 +6,20 @@ run of this node do nothing.
 
 from __future__ import annotations
 
-from strategist.loop.admit import calibrated, known_states
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from strategist.loop.admit import known_states
 from strategist.loop.deps import Deps, Report
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
 from strategist.records.library import Candidate, Entry, Floor, Key
 from strategist.records.trace import Scenario
-from strategist.retrieval.floor import fit_floor
+from strategist.retrieval.floor import calibrate_floor, fit_floor
+
+if TYPE_CHECKING:
+    from strategist.retrieval.embed import Vectors
 
 MAX_KEYS = 40
 """Keys an entry is admitted or widened with at most; those it was coached on come first."""
@@ -55,15 +61,22 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
     return tuple(keys.values())[:MAX_KEYS]
 
 
-async def floor_for(deps: Deps, round_: int) -> Floor:
+async def floor_for(deps: Deps, round_: int) -> Floor | None:
     """The floor after this round: fixed by settings, else where the lower bound of uplift is above 0, and never below the calibrated one.
 
-    Fitted on first-stage pairs of admitted entries: their second-stage pairs decided admission, these did not enter that test. Controls are
-    left out: their uplift is that of saying nothing.
+    Calibrated: at one moment in twenty an entry written for other issues scores higher. Fitted: on first-stage pairs of admitted entries;
+    their second-stage pairs decided admission, these did not enter that test. None while the library is empty.
     """
-    base = await calibrated(deps, known_states(deps, round_))
-    if base.source == "fixed":
-        return base
+    fixed = deps.settings.retrieval.floor
+    if fixed is not None:
+        return Floor(score=fixed, source="fixed")
+    entries = [e for e in deps.library.entries(("admitted", "approved")) if e.keys]
+    if not entries:
+        return None
+    states = known_states(deps, round_)
+    keys = await deps.embedder.embed([key.text for e in entries for key in e.keys])
+    vectors = await deps.embedder.embed([s.key for s in states])
+    base = calibrate_floor(stranger_scores(entries, keys, states, vectors))
     points = []
     for earlier in range(round_ + 1):
         candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
@@ -72,6 +85,23 @@ async def floor_for(deps: Deps, round_: int) -> Floor:
                 points += [(pair.score, pair.uplift, pair.persona) for pair in evidence.pairs if pair.stage == 1 and pair.failure is None]
     fitted = fit_floor(points) if len(points) >= FLOOR_PAIRS else None
     return fitted if fitted is not None and fitted.score > base.score else base
+
+
+def stranger_scores(entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors) -> list[float]:
+    """At each state the best score among entries that were written for other issues. Pure.
+
+    `keys`: unit rows, one per key of all entries in order; `vectors`: unit rows, one per state.
+    """
+    import numpy as np
+
+    issues = [frozenset(key.issue for key in e.keys) for e in entries for _ in e.keys]
+    scores = vectors @ keys.T
+    best = []
+    for state, row in zip(states, scores, strict=True):
+        strange = np.array([state.issue not in own for own in issues])
+        if strange.any():
+            best.append(float(row[strange].max()))
+    return best
 
 
 def _evidence(deps: Deps, round_: int) -> list[tuple[str, Evidence]]:

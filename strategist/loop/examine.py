@@ -101,8 +101,8 @@ def lift(outcomes: Sequence[ArmOutcome], arm: ArmName, base: ArmName) -> float |
 def stop_reason(rounds: Sequence[RoundSummary], planned: int) -> StopReason | None:
     """Why the run ends after these rounds, or None. Pure; the first reason that holds.
 
-    Parity with the teacher on dev; nothing left to teach (no state had a gap, and none failed to be coached); no progress (twice in a row neither an entry was
-    admitted nor the lift rose by a point); the planned number of rounds.
+    Parity with the teacher on dev; nothing left to teach (no state had a gap, and none failed to be coached); no progress (twice in a row
+    neither an entry was admitted nor the lift rose by a point); the planned number of rounds.
     """
     last = rounds[-1]
     behind = lift(last.outcomes, "library", "teacher")

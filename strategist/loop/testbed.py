@@ -1,9 +1,9 @@
 """The gate's pool of test moments in one round: states, the library's guidance there, and where each candidate comes in.
 
-A moment belongs to a candidate if it ranks among the top k there, scores at least `relevance`, and changes the lines; a company-wide
-candidate gets those where nothing specific matches. `relevance` is the similarity that unrelated moments rarely reach: in a small library
-any entry ranks high everywhere, so rank alone says nothing. The floor that was fitted to uplift is not applied. All of this is known
-before any test reply is seen. Nothing here knows outcomes.
+A moment belongs to a candidate if it ranks among the top k there, is alike enough, and changes the lines; a company-wide candidate gets
+those where nothing specific matches. Alike enough is more than any of the first moments of other issues reaches: in a small library any
+entry ranks high everywhere, so rank alone says nothing. The library's floor is not applied. All of this is known before any test reply is
+seen. Nothing here knows outcomes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from strategist.gate.moments import RankedScenario, choose_moments
 from strategist.records.library import Candidate, Entry, Guidance
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import Embedder
+from strategist.retrieval.floor import calibrate_floor
 from strategist.retrieval.rank import merge
 from strategist.retrieval.retriever import Explanation, Retriever
 from strategist.settings import RetrievalSettings
+
+STRANGERS = 1.0
+"""Quantile of a candidate's scores at moments of other issues from which a moment counts as alike: all of them."""
 
 
 class TestBed:
@@ -24,14 +28,14 @@ class TestBed:
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, retriever: Retriever, embedder: Embedder, settings: RetrievalSettings, relevance: float) -> None:
+    def __init__(self, retriever: Retriever, embedder: Embedder, settings: RetrievalSettings) -> None:
         self.retriever = retriever
         self.embedder = embedder
-        self.relevance = relevance
         self.settings = settings
         self.pool: list[Scenario] = []
         self._known: dict[str, Explanation] = {}
         self._usable: dict[str, tuple[int, list[RankedScenario]]] = {}
+        self._alike: dict[str, float] = {}
 
     async def add(self, scenarios: Sequence[Scenario]) -> None:
         """Add states that are not there yet (by id), in order."""
@@ -76,10 +80,20 @@ class TestBed:
         if not states:
             return []
         keys = await self.embedder.embed([key.text for key in candidate.keys])
-        scores = (await self.embedder.embed([s.key for s in states]) @ keys.T).max(axis=1)
-        alike = [s for s, score in zip(states, scores, strict=True) if score >= self.relevance]
+        scores = (await self.embedder.embed([s.key for s in states]) @ keys.T).max(axis=1).tolist()
+        alike = [s for s, score in zip(states, scores, strict=True) if score >= self._threshold(candidate, states, scores)]
         placed = await self.retriever.rank_with(entry_of(candidate), [s.key for s in alike])
         return [RankedScenario(scenario=s, rank=rank, score=score) for s, (rank, score) in zip(alike, placed, strict=True)]
+
+    def _threshold(self, candidate: Candidate, states: Sequence[Scenario], scores: Sequence[float]) -> float:
+        """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed."""
+        if self.settings.floor is not None:
+            return self.settings.floor
+        if candidate.id not in self._alike:
+            own = {key.issue for key in candidate.keys}
+            strangers = [score for s, score in zip(states, scores, strict=True) if s.issue not in own]
+            self._alike[candidate.id] = calibrate_floor(strangers, STRANGERS).score
+        return self._alike[candidate.id]
 
     def _unmatched(self, states: Sequence[Scenario]) -> list[RankedScenario]:
         open_ = [s for s in states if self.base(s).reason in ("weak", "empty", "global")]

@@ -2,8 +2,8 @@
 
 Wrong guidance does harm (measured on small models: 25 of 72 moments passed without, 6 with an irrelevant line), so the floor is a
 decision on evidence: guidance is injected where the lower bound of the mean paired uplift is above 0. Until there are enough pairs, a
-calibration stands in: keys of different issues are seldom more alike than this. Both are functions of vectors or points alone; they know
-no model and no library, and draw from a fixed seed.
+calibration stands in: entries seldom score higher than this at moments of other issues. Both are functions of numbers alone; they know no
+model and no library, and draw from a fixed seed.
 """
 
 from __future__ import annotations
@@ -17,31 +17,23 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from strategist.retrieval.embed import Vectors
 
 MIN_PERSONAS = 6
 """A floor needs points of this many personas at or above it: with fewer, a bootstrap over personas means little."""
 RESAMPLES = 1000
-MAX_CALIBRATION = 1000
-"""Keys looked at by `calibrate_floor`, spread evenly over those given: enough for a percentile, and a second of work at most."""
 
 
-def calibrate_floor(vectors: Vectors, issues: Sequence[str], quantile: float = 0.95) -> Floor:
-    """The `quantile` of what a moment's best match reaches among moments of other issues: above it, a match is rarely a stranger.
+def calibrate_floor(strangers: Sequence[float], quantile: float = 0.95) -> Floor:
+    """The `quantile` of `strangers`: scores in [0, 1] that keys reach at moments they were not written for. Without any, 0.
 
-    The best match counts, not any pair: a library holds many entries, so what matters is the likeliest mistake at a moment. `vectors`: unit
-    rows, shape (n, d), one per key; `issues`: the issue of each. Without two issues the floor is 0.
+    For a library, one score a moment: the best among the entries of other issues, because the likeliest mistake is what matters.
     """
     import numpy as np
 
-    step = max(1, -(-len(issues) // MAX_CALIBRATION))
-    chosen, kinds = vectors[::step].astype(np.float64), np.array(list(issues[::step]))
-    others = np.where(kinds[:, None] != kinds[None, :], chosen @ chosen.T, -np.inf) if len(kinds) else np.zeros((0, 1))
-    best = [value for value in others.max(axis=1).tolist() if value > -np.inf]
-    if not best:
+    if not len(strangers):
         return Floor(score=0.0, source="calibration")
-    score = float(np.clip(np.quantile(best, quantile), 0, 1))
-    return Floor(score=round(score, 6), source="calibration", pairs=len(best))
+    score = float(np.clip(np.quantile(np.asarray(strangers, dtype=np.float64), quantile), 0, 1))
+    return Floor(score=round(score, 6), source="calibration", pairs=len(strangers))
 
 
 def fit_floor(points: Sequence[tuple[float, float, str]], level: float = 0.9, seed: int = 0) -> Floor | None:

@@ -40,7 +40,7 @@ class Failpoint(NamedTuple):
     node: NodeName
     round: int
     when: Literal["before", "after", "call", "write", "floor"]
-    count: int = 1
+    nth: int = 1
 
 
 CHAIN = (
@@ -73,7 +73,7 @@ class Trap:
     def count(self, what: str) -> None:
         if self.armed and what == self.point.when:
             self.seen += 1
-            if self.seen == self.point.count:
+            if self.seen == self.point.nth:
                 die()
 
     def node(self, work: graph.Node) -> graph.Node:
@@ -109,7 +109,7 @@ class Trap:
             set_floor(library, floor, actor=actor, reason=reason)
 
         Store.put_documents = counted_put  # type: ignore[method-assign, assignment]
-        Library.set_floor = counted_floor  # type: ignore[method-assign]
+        Library.set_floor = counted_floor  # type: ignore[method-assign, assignment]
 
 
 def work_until(folder: str, point: Failpoint | None, resume: bool) -> None:

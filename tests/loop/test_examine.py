@@ -12,7 +12,9 @@ from strategist.records.run import RoundSummary, StopReason
 from tests.loop.made import PURE, outcomes, summary
 
 
-def scored(round_: int, library: float, *, bare: float = 0.2, teacher: float | None = None, admitted: int = 1, gaps: int = 3) -> RoundSummary:
+def scored(
+    round_: int, library: float, *, bare: float = 0.2, teacher: float | None = None, admitted: int = 1, gaps: int = 3
+) -> RoundSummary:
     found = outcomes("bare", [bare, bare]) + outcomes("library", [library, library])
     if teacher is not None:
         found += outcomes("teacher", [teacher, teacher])
@@ -31,6 +33,7 @@ def test_lift_is_the_mean_over_customers_that_finished_in_both_arms(pairs: list[
     if len(both) < 2:
         assert value is None
     else:
+        assert value is not None
         assert value == pytest.approx(sum(one - other for one, other in both) / len(both))
         assert lift(found, "bare", "library") == pytest.approx(-value)
 

@@ -24,7 +24,13 @@ def plays(folder: Path, shares: tuple[float, ...], round_: int, *, advisor: bool
 @pytest.mark.usefixtures("own_models")
 @pytest.mark.parametrize(
     ("shares", "round_", "low", "high"),
-    [((1.0, 0.5, 0.0), 0, 1.0, 1.0), ((1.0, 0.5, 0.0), 1, 0.4, 0.6), ((1.0, 0.5, 0.0), 7, 0.0, 0.0), ((), 0, 0.0, 0.0), ((0.25,), 3, 0.17, 0.33)],
+    [
+        ((1.0, 0.5, 0.0), 0, 1.0, 1.0),
+        ((1.0, 0.5, 0.0), 1, 0.4, 0.6),
+        ((1.0, 0.5, 0.0), 7, 0.0, 0.0),
+        ((), 0, 0.0, 0.0),
+        ((0.25,), 3, 0.17, 0.33),
+    ],
 )
 def test_the_teacher_plays_its_share_of_the_round(tmp_path: Path, shares: tuple[float, ...], round_: int, low: float, high: float) -> None:
     assert low <= plays(tmp_path, shares, round_) <= high

@@ -97,5 +97,10 @@ def test_ids_depend_on_round_scope_lines_and_keys_only() -> None:
     line, where = [Strategy(text="Ask.")], [key("a")]
     same = candidate_id(0, [Strategy(text="Ask.", rules=("R1",))], [key("b", text="a", persona="train-7-0")])
     assert candidate_id(0, line, where) == same
-    others = {candidate_id(1, line, where), candidate_id(0, [], where), candidate_id(0, line, [key("b")]), candidate_id(0, line, where, "general")}
+    others = {
+        candidate_id(1, line, where),
+        candidate_id(0, [], where),
+        candidate_id(0, line, [key("b")]),
+        candidate_id(0, line, where, "general"),
+    }
     assert len(others | {same}) == 5

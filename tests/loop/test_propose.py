@@ -34,7 +34,9 @@ def test_limits_and_order(found: list[tuple[bool, Scope, int]], limit: int, cont
     assert chosen == [c for c in chosen if not c.is_control] + nothing, "controls come last"
     assert len(nothing) <= (limit // CONTROL_SHARE if controls else 0)
     advice = chosen[: len(chosen) - len(nothing)]
-    assert [(c.scope != "general", -len(c.keys), c.id) for c in advice] == sorted((c.scope != "general", -len(c.keys), c.id) for c in advice)
+    assert [(c.scope != "general", -len(c.keys), c.id) for c in advice] == sorted(
+        (c.scope != "general", -len(c.keys), c.id) for c in advice
+    )
     left = [c for c in everyone if not c.is_control and c not in chosen]
     assert not left or len(advice) == limit - len(nothing), "no place stays empty while there is advice"
     assert choose(list(reversed(everyone)), limit=limit, controls=controls) == chosen

@@ -464,7 +464,7 @@ def call(name: str, arguments: str) -> ToolCall:
 )
 def test_a_postcode_comes_from_the_customer(arguments: str, good: bool) -> None:
     facts = PERSONAS["redirect-office"].facts
-    calls = (call("redirect_parcel", arguments.format(**facts)), call("look_up_shipment", "{}"))
+    calls = (call("redirect_parcel", arguments.format(**facts)), call("open_trace", "{}"))
     seen = view("redirect-office", "Done.", "reveal:postcode", said="It's {postcode}.", calls=calls)
     assert verdict("postcode_from_customer", seen) is good
     earlier = (Message(role="user", content=f"It's {facts['postcode']}."), Message(role="assistant", content="Thanks."))

@@ -125,24 +125,6 @@ def test_an_unknown_kind_of_claim_is_refused_by_the_tool_itself() -> None:
         tool.run(state(status="delivered"), {"tracking": PARCEL, "kind": "other", "photos_received": True})
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"days_late": 4}, ("not yet out for delivery", "4 working days past", "no trace open")),
-        ({"status": "delivered", "days_since_delivery": 2, "trace": "open", "claim": "open"}, ("2 days ago", "trace open", "claim open")),
-        ({"status": "at_pickup_point", "pickup_days_left": 5}, ("5 days left",)),
-        ({"signature_required": True}, ("needs a signature",)),
-        ({"status": "returning"}, ("back to the sender",)),
-        ({"status": "customs_hold"}, ("customs",)),
-    ],
-)
-def test_looking_up_tells_what_is_known(changes: dict[str, str | int | bool], words: tuple[str, ...]) -> None:
-    before = state(**changes)
-    text, after = use(before, "look_up_shipment", tracking=PARCEL)
-    assert all(word in text for word in words)
-    assert after == before
-
-
 VALUES = st.one_of(st.sampled_from([PARCEL, POSTCODE, "", "damage", "x"]), st.booleans(), st.integers(), st.none(), st.lists(st.text()))
 STATES = st.sampled_from([state(), state(days_late=4), state(status="delivered"), state(status="out_for_delivery"), state(status="missed")])
 

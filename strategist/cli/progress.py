@@ -1,0 +1,145 @@
+"""Progress of what runs long: bars on a terminal, whole lines in a log. Shows what it is told and decides nothing.
+
+In a log a line is due when a stretch of work is done and, for stretches that take long, at about every fifth: runs of seconds stay short,
+runs of hours show that they are alive.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from strategist.cli.console import err, say
+from strategist.loop.deps import NODES, NodeName
+from strategist.loop.deps import Progress as Event
+
+SHARES = 5
+QUIET_S = 15.0
+"""Seconds that must have passed since the last line before one is printed within a stretch."""
+
+WHAT: dict[NodeName, str] = {
+    "generate": "conversations",
+    "select": "states chosen",
+    "coach": "states coached",
+    "admit": "test replies",
+    "consolidate": "entries written",
+    "examine": "dev conversations",
+}
+
+
+class Pace:
+    """When a line is due. `clock` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = clock()
+        self._stretch: object = None
+        self._shown = 0
+
+    def due(self, stretch: object, done: int, total: int) -> bool:
+        """Whether to print: the stretch is done (told once), or another fifth of it is and the log was silent for a while."""
+        if stretch != self._stretch:
+            self._stretch, self._shown = stretch, 0
+        share = SHARES * done // total if total else SHARES
+        now = self._clock()
+        if share <= self._shown or (share < SHARES and now - self._last < QUIET_S):
+            return False
+        self._shown, self._last = share, now
+        return True
+
+
+class Bars:
+    """One bar per node of the running round, with calls and cost so far."""
+
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self.quiet = quiet
+        self.plain = not err.is_terminal
+        self._pace = Pace(clock)
+        self._round = -1
+        self._bars: dict[NodeName, TaskID] = {}
+        columns: list[ProgressColumn] = [
+            SpinnerColumn(finished_text="[green]✓[/green]"),
+            TextColumn("{task.description:<13}"),
+            BarColumn(bar_width=16 if err.width < 90 else 28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        ]
+        if err.width >= 90:
+            columns.insert(4, TextColumn("[dim]{task.fields[what]}"))
+        if err.width >= 72:
+            columns.append(TextColumn("[dim]{task.fields[spent]}"))
+        self._progress = Progress(*columns, console=err, disable=quiet or self.plain)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if self.quiet:
+            return
+        node, round_, done, total = event["node"], event["round"], event["done"], event["total"]
+        spent = f"{event['calls']:,} calls" + (f" · ${event['cost_usd']:.2f}" if event["cost_usd"] else "")
+        if self.plain:
+            if self._pace.due((round_, node), done, total):
+                count = f"{done}" if done == total else f"{done} of {total}"
+                say(f"round {round_ + 1} {node}: {count} {WHAT[node]} ({spent})", to=err)
+            return
+        if round_ != self._round:
+            self._next_round(round_)
+        bar = self._bars[node]
+        self._progress.start_task(bar)
+        self._progress.update(bar, completed=done, total=max(total, done), spent=spent)
+
+    def _next_round(self, round_: int) -> None:
+        """New bars; those of the round before stay on the screen as they ended."""
+        for bar in self._bars.values():
+            self._progress.stop_task(bar)
+            self._progress.update(bar, visible=False)
+        if self._round >= 0:
+            say(f"round {self._round + 1} done", "dim", to=err)
+        self._round = round_
+        self._bars = {n: self._progress.add_task(f"{round_ + 1} {n}", start=False, total=None, what=WHAT[n], spent="") for n in NODES}
+
+
+class StudyBar:
+    """One bar over all conversations of a study."""
+
+    def __init__(self, title: str, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._title = title
+        self._quiet = quiet
+        self._plain = not err.is_terminal
+        self._pace = Pace(clock)
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=err, disable=quiet or self._plain)
+        self._bar = self._progress.add_task(title, total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` conversations have ended."""
+        if self._plain and not self._quiet and self._pace.due(self._title, done, total):
+            say(f"evaluate: {done} of {total} conversations ({self._title})", to=err)
+        self._progress.update(self._bar, completed=done, total=total)

@@ -1,0 +1,146 @@
+"""admit: which customers are drawn where the gate is short of moments, and what is known before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategist.domains.persona import CustomerTurn, Persona
+from strategist.errors import ModelError
+from strategist.lab.domain import lab_domain
+from strategist.lab.worlds import load_world
+from strategist.loop.admit import SEARCH, admit, calibrated, extra_personas, known_states
+from strategist.loop.deps import Deps
+from strategist.loop.generate import EXTRA_FIRST_INDEX
+from strategist.records.base import stable_int
+from strategist.records.chat import Message, Purpose
+from strategist.records.evidence import Evidence
+from strategist.records.library import Floor, Refusal
+from strategist.records.trace import Scenario
+from strategist.roles.scripted_customer import ScriptedCustomer
+from tests.loop.made import PURE, candidate, key, scenario
+from tests.loop.small import small, with_deps
+
+DOMAIN = lab_domain(load_world("specific"))
+
+
+@pytest.fixture(scope="module")
+def deps(tmp_path_factory: pytest.TempPathFactory) -> Deps:
+    """The parts of a run whose project is closed again: for what reads no database."""
+
+    async def same(deps: Deps) -> Deps:
+        return deps
+
+    settings = small(tmp_path_factory.mktemp("drawing"))
+    return with_deps(
+        settings.model_copy(update={"student": settings.student.model_copy(update={"adapter": "lab", "model": "specific/student"})}), same
+    )
+
+
+@PURE
+@given(wanted=st.dictionaries(st.sampled_from(DOMAIN.issues), st.integers(0, 5), max_size=4), round_=st.integers(0, 3))
+def test_new_customers_with_the_wanted_issues(deps: Deps, wanted: dict[str, int], round_: int) -> None:
+    found = extra_personas(deps, round_, wanted)
+    assert Counter(p.issue for _, p in found) == Counter({issue: count for issue, count in wanted.items() if count})
+    assert all(p.split == "train" and p.seed == deps.run.seed for _, p in found)
+    indices = [index for index, _ in found]
+    assert indices == sorted(set(indices))
+    start = EXTRA_FIRST_INDEX + round_ * SEARCH
+    assert all(start <= index < start + SEARCH for index in indices), "another round draws others"
+
+
+def test_an_issue_that_nobody_has_ends_the_search(deps: Deps) -> None:
+    assert extra_personas(deps, 0, {"no such issue": 1}) == []
+
+
+def test_relevance_is_the_settings_floor_or_what_strangers_reach(deps: Deps) -> None:
+    assert asyncio.run(calibrated(deps, ())) == Floor(score=0.3, source="fixed")
+    retrieval = deps.settings.retrieval.model_copy(update={"floor": None})
+    free = replace(deps, settings=deps.settings.model_copy(update={"retrieval": retrieval}))
+    states = [
+        scenario(f"s{i}", issue=f"issue-{i % 2}", text=text)
+        for i, text in enumerate(("my parcel is late today", "the bill of my parcel", "a refund"))
+    ]
+    floor = asyncio.run(calibrated(free, states))
+    assert floor.source == "calibration"
+    assert 0 < floor.score < 1
+
+
+@pytest.mark.usefixtures("own_models")
+def test_the_pool_is_this_and_earlier_rounds_and_what_earlier_rounds_drew_beyond(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> tuple[list[str], list[str]]:
+        for kind in ("scenario", "extra_scenario"):
+            for round_ in range(3):
+                name = f"{kind}-{round_}"
+                deps.store.put_document(deps.run.id, kind, name, round_, 0, scenario(name))
+        return [s.id for s in known_states(deps, 1)], [s.id for s in known_states(deps, 1, extras=True)]
+
+    plain, with_extras = with_deps(small(tmp_path), work)
+    assert plain == ["scenario-0", "extra_scenario-0", "scenario-1"]
+    assert with_extras == [*plain, "extra_scenario-1"]
+
+
+def is_mute(persona: str) -> bool:
+    return stable_int("mute", persona) % 2 == 0
+
+
+class Mute(ScriptedCustomer):
+    """A customer by a model that fails with half of the people."""
+
+    failed = 0
+
+    async def next(self, persona: Persona, messages: Sequence[Message], *, purpose: Purpose, sample: int = 0) -> CustomerTurn:
+        if is_mute(persona.id):
+            self.failed += 1
+            raise ModelError("the customer said nothing", kind="customer")
+        return await super().next(persona, messages, purpose=purpose, sample=sample)
+
+
+@pytest.mark.usefixtures("own_models")
+def test_a_customer_that_cannot_open_is_no_moment_and_ends_nothing(tmp_path: Path) -> None:
+    """Regression: the failure of one opening ended the run."""
+
+    customer = Mute()
+
+    async def work(deps: Deps) -> tuple[list[Scenario], list[Evidence], list[Refusal]]:
+        only = candidate(
+            "c0", "When a parcel is overdue, say that you start a trace.", keys=[key("my parcel has not arrived", issue="late")]
+        )
+        deps.store.put_document(deps.run.id, "candidate", only.id, 0, 0, only)
+        await admit(replace(deps, customer=customer), 0, lambda done, total: None)
+        read, run = deps.store.documents, deps.run.id
+        return read(run, "extra_scenario", Scenario), read(run, "evidence", Evidence), read(run, "refusal", Refusal)
+
+    extra, evidence, refusals = with_deps(small(tmp_path), work)
+    assert extra
+    assert customer.failed > 0
+    assert not any(is_mute(s.persona) for s in extra)
+    assert len(evidence) == 1
+    assert [r.reason for r in refusals] == [e.decision.replace("_", " ") for e in evidence if e.decision != "admitted"]
+
+
+@pytest.mark.usefixtures("own_models")
+def test_without_candidates_nothing_is_asked(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> tuple[list[Evidence], int]:
+        await admit(deps, 0, lambda done, total: None)
+        return deps.store.documents(deps.run.id, "evidence", Evidence), deps.spent()[0]
+
+    assert with_deps(small(tmp_path), work) == ([], 0)
+
+
+@pytest.mark.usefixtures("own_models")
+def test_where_customers_run_out_a_candidate_stays_short_of_moments(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> list[tuple[str, int]]:
+        odd = candidate("c0", "Ask.", keys=[key("zebra quagga okapi", issue="late")])
+        deps.store.put_document(deps.run.id, "candidate", odd.id, 0, 0, odd)
+        await admit(deps, 0, lambda done, total: None)
+        return [(e.decision, e.replies) for e in deps.store.documents(deps.run.id, "evidence", Evidence)]
+
+    assert with_deps(small(tmp_path), work) == [("too_few_moments", 0)]

@@ -1,0 +1,122 @@
+"""consolidate: what the gate admitted enters the library once, and the floor rests on what it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategist.loop.consolidate import FLOOR_PAIRS, MAX_KEYS, consolidate, floor_for
+from strategist.loop.consolidate import tested_keys as keys_after_test
+from strategist.loop.deps import Deps
+from strategist.records.evidence import Evidence, PairResult
+from strategist.records.library import Candidate, Entry, Event, Floor
+from tests.loop.made import PURE, candidate, entry, evidence, key, pair, scenario
+from tests.loop.small import small, with_deps
+
+STATES = {f"s{i}": scenario(f"s{i}", persona=f"train-{i}-0", text=f"text {i % 30}") for i in range(60)}
+
+
+@PURE
+@given(
+    own=st.lists(st.integers(0, 29), min_size=1, max_size=50, unique=True),
+    played=st.lists(st.tuples(st.integers(0, 70), st.sampled_from(["win", "loss", "tie"])), max_size=50),
+)
+def test_keys_are_those_it_was_coached_on_and_behind_them_those_it_won(own: list[int], played: list[tuple[int, PairResult]]) -> None:
+    one = candidate("c", "Ask.", keys=[key(f"own-{i}", text=f"text {i}") for i in own])
+    keys = keys_after_test(one, evidence("admitted", [pair(f"s{i}", result) for i, result in played]), STATES)
+    assert keys[: len(own)] == one.keys[:MAX_KEYS]
+    assert len(keys) <= MAX_KEYS
+    assert len({k.text for k in keys}) == len(keys)
+    won = {f"s{i}" for i, result in played if result == "win"}
+    assert {k.scenario for k in keys[len(own) :]} <= won & set(STATES)
+    reach = {STATES[s].key for s in won & set(STATES)} | {k.text for k in one.keys}
+    assert len(keys) == min(MAX_KEYS, len(reach))
+
+
+def put(deps: Deps, found: list[tuple[Candidate, Evidence]]) -> None:
+    own = [(c.model_copy(update={"index": i}), e) for i, (c, e) in enumerate(found)]
+    deps.store.put_documents(deps.run.id, "candidate", [(c.id, 0, c.index, c) for c, _ in own])
+    deps.store.put_documents(deps.run.id, "evidence", [(c.id, 0, c.index, e) for c, e in own])
+
+
+@pytest.mark.usefixtures("own_models")
+def test_the_same_text_widens_an_entry_and_all_else_is_new(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> tuple[tuple[Entry, ...], list[Event], int]:
+        known = [entry("e-known", "Open a trace.", "Say when."), entry("e-wide", "Be kind.", scope="general"), entry("e-silent")]
+        deps.library.add(known, actor="test", reason="before", marker="test")
+        yes = evidence("admitted", [pair("s1"), pair("s2", "loss")])
+        put(
+            deps,
+            [
+                (candidate("c-twin", "Say when.", "Open a trace.", keys=[key("more")]), yes),
+                (candidate("c-new", "Name the deadline."), yes),
+                (candidate("c-wide", "Open a trace.", "Say when.", scope="general"), yes),
+                (candidate("c-silent"), yes),
+                (candidate("c-out", "Sing."), evidence("not_significant")),
+            ],
+        )
+        deps.store.put_document(deps.run.id, "extra_scenario", "s1", 0, 0, STATES["s1"])
+        for _ in range(2):
+            await consolidate(deps, 0, lambda done, total: None)
+        return deps.library.entries(), deps.library.events(), deps.library.version()
+
+    entries, events, _ = with_deps(small(tmp_path), work)
+    by_text = {(e.scope, tuple(s.text for s in e.strategies), e.id.startswith("e-")): e for e in entries}
+    assert len(entries) == len(by_text) == 6
+    widened = by_text["specific", ("Open a trace.", "Say when."), True]
+    assert (widened.version, [k.text for k in widened.keys]) == (2, ["e-known", "more"])
+    new = by_text["specific", ("Name the deadline.",), False]
+    assert (new.version, new.status, [k.text for k in new.keys]) == (1, "admitted", ["c-new", "text 1"])
+    assert (new.student, new.advisor, new.domain) == ("test:keen", "handbook", "lab_specific")
+    assert by_text["general", ("Open a trace.", "Say when."), False].keys == ()
+    assert by_text["specific", (), False].is_control
+    assert not any("Sing." in texts for _, texts, _ in by_text)
+    actions = [e.action for e in events if e.actor == "strategist"]
+    assert (actions.count("widen"), actions.count("add"), actions.count("set_floor")) == (1, 3, 1), "the second time changed nothing"
+
+
+def fitted(folder: Path, found: list[tuple[Candidate, Evidence]], *, fixed: float | None = None) -> Floor:
+    """The floor after a round with these decisions, over states of two issues that share no word."""
+
+    async def work(deps: Deps) -> Floor:
+        put(deps, found)
+        states = [scenario(f"s{i}", issue=f"i{i % 2}", text=text) for i, text in enumerate(("late parcel", "refund money"))]
+        deps.store.put_documents(deps.run.id, "scenario", [(s.id, 0, i, s) for i, s in enumerate(states)])
+        retrieval = deps.settings.retrieval.model_copy(update={"floor": fixed})
+        return await floor_for(replace(deps, settings=deps.settings.model_copy(update={"retrieval": retrieval})), 0)
+
+    return with_deps(small(folder), work)
+
+
+def graded(count: int, *, turn: float = 0.6) -> Evidence:
+    """First-stage pairs that win from a score on and lose below it."""
+    scores = [i / count for i in range(count)]
+    return evidence(
+        "admitted", [pair(f"s{i}", "win" if s >= turn else "loss", score=s, persona=f"train-{i}-0") for i, s in enumerate(scores)]
+    )
+
+
+@pytest.mark.usefixtures("own_models")
+def test_the_floor_is_where_uplift_begins(tmp_path: Path) -> None:
+    helpful = candidate("c", "Ask.")
+    floor = fitted(tmp_path / "fit", [(helpful, graded(FLOOR_PAIRS))])
+    assert floor.source == "uplift"
+    assert 0.55 <= floor.score <= 0.8
+    assert fitted(tmp_path / "fixed", [(helpful, graded(FLOOR_PAIRS))], fixed=0.2) == Floor(score=0.2, source="fixed")
+    assert fitted(tmp_path / "few", [(helpful, graded(FLOOR_PAIRS - 1))]).source == "calibration"
+
+
+@pytest.mark.usefixtures("own_models")
+def test_only_pairs_of_lines_that_were_admitted_for_their_moments_count(tmp_path: Path) -> None:
+    out = graded(FLOOR_PAIRS).model_copy(update={"decision": "not_significant"})
+    cases = [
+        (candidate("c", "Ask."), out),
+        (candidate("c"), graded(FLOOR_PAIRS)),
+        (candidate("c", "Ask.", scope="general"), graded(FLOOR_PAIRS)),
+    ]
+    for number, case in enumerate(cases):
+        assert fitted(tmp_path / str(number), [case]).source == "calibration"

@@ -1,0 +1,147 @@
+"""The gate's pool of moments: where a candidate would be used, what it changes there, and that this is known before any reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from strategist.conversation import opening_scenario
+from strategist.gate.moments import choose_moments
+from strategist.lab.domain import lab_domain
+from strategist.lab.worlds import load_world
+from strategist.loop.testbed import TestBed, entry_of
+from strategist.records.library import Candidate, Entry, Key, Scope, Snapshot, Strategy
+from strategist.records.trace import Scenario
+from strategist.retrieval.embed import HashedEmbedder
+from strategist.retrieval.retriever import Retriever
+from strategist.roles.scripted_customer import ScriptedCustomer
+from strategist.settings import RetrievalSettings
+from tests.loop.made import candidate
+
+DOMAIN = lab_domain(load_world("specific"))
+ISSUE = DOMAIN.issues[0]
+LINE, OTHER = "When a parcel is overdue, say that you start a trace.", "When a price is asked, name the price list."
+
+
+def openings(count: int) -> list[Scenario]:
+    """The first states of this many train customers, of all issues in turn."""
+
+    async def all_() -> list[Scenario]:
+        customer = ScriptedCustomer()
+        return [await opening_scenario(customer, DOMAIN, DOMAIN.draw("train", i, 0), index=i) for i in range(count)]
+
+    return asyncio.run(all_())
+
+
+STATES = openings(3 * len(DOMAIN.issues))
+MINE = [s for s in STATES if s.issue == ISSUE]
+
+
+def key_of(state: Scenario) -> Key:
+    return Key(scenario=state.id, persona=state.persona, issue=state.issue, text=state.key)
+
+
+def proposal(*lines: str, at: Sequence[Scenario] = MINE[:1], scope: Scope = "specific", name: str = "c0") -> Candidate:
+    return candidate(name, *lines, keys=[key_of(s) for s in at], scope=scope)
+
+
+def library_entry(*lines: str, at: Sequence[Scenario] = (), scope: Scope = "specific", name: str = "e0") -> Entry:
+    own = entry_of(proposal(*lines, at=at or MINE[:1], scope=scope), id=name)
+    return own.model_copy(update={"status": "admitted"})
+
+
+def bed_over(*entries: Entry, states: Sequence[Scenario] = STATES, relevance: float = 0.25, k: int = 3) -> TestBed:
+    settings = RetrievalSettings(embedder="hashed", floor=relevance, k=k)
+
+    async def build() -> TestBed:
+        embedder = HashedEmbedder()
+        retriever = await Retriever.build(Snapshot(entries=entries), embedder, settings)
+        bed = TestBed(retriever, embedder, settings, relevance)
+        await bed.add(states)
+        return bed
+
+    return asyncio.run(build())
+
+
+def usable(bed: TestBed, one: Candidate) -> list[Scenario]:
+    return [ranked.scenario for ranked in asyncio.run(bed.usable(one))]
+
+
+def test_moments_are_like_the_keys_and_mostly_of_their_issue() -> None:
+    found = asyncio.run(bed_over().usable(proposal(LINE)))
+    assert MINE[0] in [r.scenario for r in found]
+    assert len(found) < len(STATES) / 2
+    assert all(r.score >= 0.25 and r.rank == 1 for r in found)
+    assert all(r.scenario not in usable(bed_over(relevance=0.99), proposal(LINE)) for r in found if r.scenario != MINE[0])
+
+
+def test_never_the_customers_it_was_coached_on() -> None:
+    one = proposal(LINE, at=MINE[:2])
+    bed = bed_over(relevance=0.0)
+    chosen = choose_moments(one, asyncio.run(bed.usable(one)), k=3, needed=len(STATES)).chosen
+    assert chosen
+    assert not one.personas & {m.scenario.persona for m in chosen}
+
+
+def test_a_moment_counts_only_where_the_lines_change() -> None:
+    bed = bed_over(library_entry(LINE))
+    one = proposal(LINE, at=[STATES[1]])
+    places = usable(bed, one)
+    assert STATES[1] in places, "L is silent there"
+    assert MINE[0] not in places, "L says the same there"
+    for state in places:
+        assert bed.guided(one, state).lines != bed.base(state).lines
+    assert bed.shortage(one, asyncio.run(bed.usable(one)), 1 + len(places)) > 0
+
+
+def test_beside_a_candidate_stand_the_entries_that_the_library_would_use() -> None:
+    bed = bed_over(library_entry(OTHER, name="e1"))
+    given = bed.guided(proposal(LINE), MINE[0])
+    assert (given.lines, given.reason) == ((LINE, OTHER), "matched")
+    assert given.entries == ("e0@1", "e1@1")
+    assert bed_over(library_entry(OTHER, name="e1"), k=1).guided(proposal(LINE), MINE[0]).lines == (LINE,), "k entries in all"
+
+
+def test_a_control_leaves_nothing_and_counts_where_the_library_speaks() -> None:
+    control = proposal()
+    silent = bed_over()
+    assert usable(silent, control) == []
+    bed = bed_over(library_entry(LINE))
+    places = usable(bed, control)
+    assert places
+    for state in places:
+        assert bed.base(state).lines == (LINE,)
+        assert (bed.guided(control, state).lines, bed.guided(control, state).reason) == ((), "control")
+
+
+def test_a_company_wide_line_counts_where_nothing_specific_matches() -> None:
+    wide = proposal(LINE, scope="general")
+    bed = bed_over(library_entry(OTHER), library_entry("Be kind.", scope="general", name="e2"))
+    places = usable(bed, wide)
+    assert places
+    assert MINE[0] not in places
+    assert all(bed.base(s).reason == "global" for s in places)
+    given = bed.guided(wide, places[0])
+    assert (given.reason, set(given.lines)) == ("global", {LINE, "Be kind."})
+
+
+def test_it_grows_and_knows_what_it_has_seen() -> None:
+    bed, one = bed_over(states=STATES[:10]), proposal(LINE)
+    before = usable(bed, one)
+    asyncio.run(bed.add(STATES))
+    assert len(bed.pool) == len(STATES)
+    after = usable(bed, one)
+    assert after[: len(before)] == before
+    assert sorted(s.id for s in after) == sorted(s.id for s in usable(bed_over(), one))
+    assert usable(bed, one) == after
+
+
+@pytest.mark.parametrize("scope", ["specific", "general"])
+def test_a_candidate_as_the_entry_it_would_become(scope: Scope) -> None:
+    one = proposal(LINE, scope=scope, name="cabc")
+    entry = entry_of(one)
+    assert (entry.id, entry.status, entry.strategies, entry.scope) == ("eabc", "proposed", (Strategy(text=LINE, scope=scope),), scope)
+    assert entry.keys == (one.keys if scope == "specific" else ())
+    assert entry_of(one, id="x").id == "x"
