@@ -258,8 +258,8 @@ def test_a_library_of_another_embedder_is_refused_and_the_database_closed(
 
 
 def test_the_index_lies_beside_the_database(project: Project) -> None:
-    with project.index() as index:
-        assert index.vectors([]) == {}
+    with project.index() as choice:
+        assert choice.index.vectors([]) == {}
     assert project.checkpoints.parent == project.settings.database_path.parent
     assert project.checkpoints != project.settings.database_path
 

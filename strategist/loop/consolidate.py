@@ -61,22 +61,16 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
     return tuple(keys.values())[:MAX_KEYS]
 
 
-async def floor_for(deps: Deps, round_: int) -> Floor | None:
+async def floor_for(deps: Deps, round_: int) -> Floor:
     """The floor after this round: fixed by settings, else where the lower bound of uplift is above 0, and never below the calibrated one.
 
     Calibrated: at one moment in twenty an entry written for other issues scores higher. Fitted: on first-stage pairs of admitted entries;
-    their second-stage pairs decided admission, these did not enter that test. None while the library is empty.
+    their second-stage pairs decided admission, these did not enter that test.
     """
     fixed = deps.settings.retrieval.floor
     if fixed is not None:
         return Floor(score=fixed, source="fixed")
-    entries = [e for e in deps.library.entries(("admitted", "approved")) if e.keys]
-    if not entries:
-        return None
-    states = known_states(deps, round_)
-    keys = await deps.embedder.embed([key.text for e in entries for key in e.keys])
-    vectors = await deps.embedder.embed([s.key for s in states])
-    base = calibrate_floor(stranger_scores(entries, keys, states, vectors))
+    base = calibrate_floor(await _strangers(deps, round_))
     points = []
     for earlier in range(round_ + 1):
         candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
@@ -85,6 +79,15 @@ async def floor_for(deps: Deps, round_: int) -> Floor | None:
                 points += [(pair.score, pair.uplift, pair.persona) for pair in evidence.pairs if pair.stage == 1 and pair.failure is None]
     fitted = fit_floor(points) if len(points) >= FLOOR_PAIRS else None
     return fitted if fitted is not None and fitted.score > base.score else base
+
+
+async def _strangers(deps: Deps, round_: int) -> list[float]:
+    entries = [e for e in deps.library.entries(("admitted", "approved")) if e.keys]
+    states = known_states(deps, round_)
+    if not entries or not states:
+        return []
+    keys = await deps.embedder.embed([key.text for e in entries for key in e.keys])
+    return stranger_scores(entries, keys, states, await deps.embedder.embed([s.key for s in states]))
 
 
 def stranger_scores(entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors) -> list[float]:

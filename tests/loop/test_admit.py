@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,13 +15,13 @@ from strategist.domains.persona import CustomerTurn, Persona
 from strategist.errors import ModelError
 from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import load_world
-from strategist.loop.admit import SEARCH, admit, calibrated, extra_personas, known_states
+from strategist.loop.admit import SEARCH, admit, extra_personas, known_states
 from strategist.loop.deps import Deps
 from strategist.loop.generate import EXTRA_FIRST_INDEX
 from strategist.records.base import stable_int
 from strategist.records.chat import Message, Purpose
 from strategist.records.evidence import Evidence
-from strategist.records.library import Floor, Refusal
+from strategist.records.library import Refusal
 from strategist.records.trace import Scenario
 from strategist.roles.scripted_customer import ScriptedCustomer
 from tests.loop.made import PURE, candidate, key, scenario
@@ -58,19 +57,6 @@ def test_new_customers_with_the_wanted_issues(deps: Deps, wanted: dict[str, int]
 
 def test_an_issue_that_nobody_has_ends_the_search(deps: Deps) -> None:
     assert extra_personas(deps, 0, {"no such issue": 1}) == []
-
-
-def test_relevance_is_the_settings_floor_or_what_strangers_reach(deps: Deps) -> None:
-    assert asyncio.run(calibrated(deps, ())) == Floor(score=0.3, source="fixed")
-    retrieval = deps.settings.retrieval.model_copy(update={"floor": None})
-    free = replace(deps, settings=deps.settings.model_copy(update={"retrieval": retrieval}))
-    states = [
-        scenario(f"s{i}", issue=f"issue-{i % 2}", text=text)
-        for i, text in enumerate(("my parcel is late today", "the bill of my parcel", "a refund"))
-    ]
-    floor = asyncio.run(calibrated(free, states))
-    assert floor.source == "calibration"
-    assert 0 < floor.score < 1
 
 
 @pytest.mark.usefixtures("own_models")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategist.loop.consolidate import FLOOR_PAIRS, MAX_KEYS, consolidate, floor_for
+from strategist.loop.consolidate import FLOOR_PAIRS, MAX_KEYS, consolidate, floor_for, stranger_scores
 from strategist.loop.consolidate import tested_keys as keys_after_test
 from strategist.loop.deps import Deps
 from strategist.records.evidence import Evidence, PairResult
@@ -120,3 +121,17 @@ def test_only_pairs_of_lines_that_were_admitted_for_their_moments_count(tmp_path
     ]
     for number, case in enumerate(cases):
         assert fitted(tmp_path / str(number), [case]).source == "calibration"
+
+
+def test_strangers_are_the_best_of_other_issues_at_each_state() -> None:
+    entries = [library_like("e1", "late", "late"), library_like("e2", "refund")]
+    keys = np.array([[1, 0], [0.8, 0.6], [0, 1]], dtype=np.float32)
+    states = [scenario("a", issue="late"), scenario("b", issue="refund"), scenario("c", issue="other")]
+    vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
+    assert stranger_scores(entries, keys, states, vectors) == pytest.approx([0.0, 0.6, 0.96], abs=1e-6)
+    assert stranger_scores(entries[:1], keys[:2], states[:1], vectors[:1]) == []
+
+
+def library_like(name: str, *issues: str) -> Entry:
+    keys = tuple(key(f"{name}{i}", text=f"{name} {i}").model_copy(update={"issue": issue}) for i, issue in enumerate(issues))
+    return entry(name, "Ask.").model_copy(update={"keys": keys})

@@ -58,7 +58,7 @@ def bed_over(*entries: Entry, states: Sequence[Scenario] = STATES, relevance: fl
     async def build() -> TestBed:
         embedder = HashedEmbedder()
         retriever = await Retriever.build(Snapshot(entries=entries), embedder, settings)
-        bed = TestBed(retriever, embedder, settings, relevance)
+        bed = TestBed(retriever, embedder, settings)
         await bed.add(states)
         return bed
 

@@ -144,6 +144,10 @@ def calls(store: Store) -> CallLog:
     return CallLog(store)
 
 
+async def rest_of(stream: AsyncIterator[str]) -> list[str]:
+    return [piece async for piece in stream]
+
+
 async def no_pause(seconds: float) -> None:
     """For retries."""
 
@@ -186,13 +190,10 @@ def test_a_reply_comes_with_its_usage_and_is_paid_once(student: Model, runner: a
 def test_a_stream_is_recorded_whole(student: Model, runner: asyncio.Runner, calls: CallLog) -> None:
     chat = client_of(student, calls)
 
-    async def pieces() -> list[str]:
-        return [piece async for piece in chat.stream(ASK, purpose="probe")]
-
-    first = runner.run(pieces())
+    first = runner.run(rest_of(chat.stream(ASK, purpose="probe")))
     assert len(first) > 2
     assert "Paris" in "".join(first)
-    assert runner.run(pieces()) == ["".join(first)]  # from the log
+    assert runner.run(rest_of(chat.stream(ASK, purpose="probe"))) == ["".join(first)]  # from the log
     (cost,) = calls.totals(RUN)
     assert cost.calls == 1
     assert cost.usage.prompt_tokens > 10
@@ -306,8 +307,7 @@ def test_a_server_that_dies_in_the_middle_stops_the_run_and_leaves_nothing_final
         assert not asked.done()
         await asyncio.to_thread(vllm.kill)
         with pytest.raises(TransientModelError, match="broke off") as broken:
-            while True:
-                await anext(stream)
+            await rest_of(stream)
         assert broken.value.lost
         with pytest.raises(ServerUnavailableError, match="cannot reach the model server") as caught:
             await asked

@@ -17,7 +17,7 @@ from pathlib import Path
 
 SERVED_NAME = "student"
 READY_S, GOODBYE_S = 180.0, 30.0
-FLAGS = "--dtype bfloat16 --enforce-eager --max-num-seqs 4 --enable-prefix-caching --enable-prompt-tokens-details".split()
+FLAGS = ["--dtype", "bfloat16", "--enforce-eager", "--max-num-seqs", "4", "--enable-prefix-caching", "--enable-prompt-tokens-details"]
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "HF_HUB_OFFLINE": "1",
@@ -75,7 +75,15 @@ class VllmProcess:
 def serving(python: Path, directory: Path, log: Path, *, context_tokens: int) -> Iterator[VllmProcess]:
     """Serve a model directory under the name SERVED_NAME while the block runs; `log` is overwritten. Raises RuntimeError."""
     port = _free_port()
-    command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", directory, "--served-model-name", SERVED_NAME]
+    command: list[str | Path] = [
+        python,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        directory,
+        "--served-model-name",
+        SERVED_NAME,
+    ]
     command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", str(context_tokens), *FLAGS]
     with log.open("wb") as output:
         process = subprocess.Popen(
