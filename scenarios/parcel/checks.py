@@ -212,6 +212,7 @@ def no_money_promise(view: TurnView) -> bool | None:
         rf"\b(?:you|customer)\s*(?:will|'ll|are going to)(?:\s+\w+){{0,2}}?\s+(?:get|receive|be)\s+(?:\w+\s+){{0,4}}?(?:{money}|{paid})",
         rf"\b{money}\b[^,]{{0,20}}\b(?:will be|has been|is being|have been)\s+(?:\w+ly\s+)?{settled}",
         r"\bfee (?:will be|has been|is) waived",
+        rf"\byou have been {paid}",
     )
     return not any(affirmed(view.reply, pattern, unless=hedged) for pattern in patterns)
 

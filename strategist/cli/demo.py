@@ -12,7 +12,7 @@ from strategist.cli.console import err, out, plural, say
 from strategist.cli.evaluate import print_arms, study
 from strategist.cli.files import hold, write_text
 from strategist.cli.report import write
-from strategist.cli.teach import require_ended, teach_with_bars
+from strategist.cli.teach import teach_with_bars
 from strategist.errors import SettingsError
 from strategist.evaluation.study import compare, contrasts, summarise
 from strategist.project import open_project
@@ -48,8 +48,8 @@ def run(folder: Path, *, seeds: int) -> None:
         out.print(Text.assemble(("These models are simulated", "bold"), " (the lab world `specific`): every situation needs its own line."))
         say("The student does not know them; watch the loop find, test and keep them.\n")
         with open_project(load_settings(settings)) as project:
-            finished = teach_with_bars(project, project.choose_run(resume=False, new=False), quiet=False)
-            require_ended(finished, "run the same command again")
+            run_info = project.choose_run(resume=False, new=False)
+            teach_with_bars(project, run_info, quiet=False, again="the same command starts the demo again")
             outcomes = study(project, ARMS, seeds=seeds, quiet=True)
             print_arms(summarise(outcomes), contrasts(outcomes))
             entries = project.library.entries(("admitted", "approved"))

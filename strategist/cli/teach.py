@@ -11,16 +11,15 @@ from strategist.cli.progress import Bars
 from strategist.errors import RunInterruptedError, SettingsError, StrategistError
 from strategist.loop.runner import Finished, teach
 from strategist.project import Project, open_project
-from strategist.records.run import RunInfo
+from strategist.records.run import RunInfo, StopReason
 from strategist.settings import Settings, load_settings
 
-ENDS = {
+ENDS: dict[StopReason | None, str] = {
     "rounds": "all planned rounds are done",
     "parity": "the student reached the teacher on dev",
     "no_progress": "two rounds brought nothing new",
     "nothing_to_teach": "no state had a gap",
 }
-STOPPED = {"budget": "the budget is used up", "server": "the model server cannot be used"}
 
 
 def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from: Path | None, quiet: bool) -> None:
@@ -37,10 +36,10 @@ def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from:
         info = project.choose_run(resume=resume, new=new)
         if not quiet:
             _announce(project, info, resume=resume)
-        finished = teach_with_bars(project, info, quiet=quiet)
-        require_ended(finished, "`strategist teach --resume` goes on from here")
+        option = "" if path == Path("strategist.toml") else f" --settings {path}"
+        finished = teach_with_bars(project, info, quiet=quiet, again=f"`strategist teach --resume{option}` goes on from here")
         entries = project.library.entries(("admitted", "approved"))
-        say(f"{finished.id}: {ENDS[finished.stop or 'rounds']}; {plural(len(entries), 'entry', 'entries')} in the library")
+        say(f"{finished.id}: {ENDS[finished.stop]}; {plural(len(entries), 'entry', 'entries')} in the library")
         say("next: `strategist report`, `strategist library list`, `strategist evaluate`", "dim")
 
 
@@ -49,9 +48,11 @@ def with_rounds(settings: Settings, rounds: int) -> Settings:
     return settings.model_copy(update={"teach": settings.teach.model_copy(update={"rounds": rounds})})
 
 
-def teach_with_bars(project: Project, info: RunInfo, *, quiet: bool) -> Finished:
-    """Run a teach run in this process with progress bars, then let the index catch up. Ctrl-C raises RunInterruptedError after
-    everything is kept."""
+def teach_with_bars(project: Project, info: RunInfo, *, quiet: bool, again: str) -> Finished:
+    """Run a teach run in this process with progress bars, then let the index catch up.
+
+    Raises RunInterruptedError for Ctrl-C and StrategistError for any other end that is not the run's own, with `again` as what to do:
+    everything is kept then, but there is more to do."""
 
     async def main() -> Finished:
         async with project.deps(info) as deps:
@@ -62,16 +63,12 @@ def teach_with_bars(project: Project, info: RunInfo, *, quiet: bool) -> Finished
             finished = asyncio.run(main())
         catch_up(project)
     except KeyboardInterrupt:
-        raise RunInterruptedError(f"{info.id} stopped; nothing is lost", hint="`strategist teach --resume` goes on from here") from None
+        raise RunInterruptedError(f"{info.id} stopped; nothing is lost", hint=again) from None
+    if finished.stop not in ENDS:
+        why, *more = finished.error.splitlines() or ["it ended without a reason"]
+        hint = "\n".join([*(line.strip() for line in more), again])
+        raise StrategistError(f"{finished.id} stopped, everything up to here is kept: {why}", hint=hint)
     return finished
-
-
-def require_ended(finished: Finished, hint: str) -> None:
-    """Raise StrategistError for a run that was ended from outside: everything is kept, but there is more to do."""
-    if finished.stop in STOPPED:
-        first, *more = finished.error.splitlines()
-        kept = f"{finished.id} stopped, everything up to here is kept; {STOPPED[finished.stop]}: {first}"
-        raise StrategistError(kept, hint="\n".join([*(line.strip() for line in more), hint]))
 
 
 def catch_up(project: Project) -> None:

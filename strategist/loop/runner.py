@@ -57,8 +57,8 @@ async def _invoke(deps: Deps, checkpoints: Path, on_progress: Callable[[Progress
         config: RunnableConfig = {"configurable": {"thread_id": deps.run.id}, "recursion_limit": RECURSION_LIMIT}
         before = await graph.aget_state(config)
         start: LoopState | None = None if before.values else {"run_id": deps.run.id, "round": 0, "stop": None}
-        if before.values and not before.next:
-            return cast("StopReason | None", before.values.get("stop"))
+        if before.values.get("stop"):  # `before.next` is empty also where a node was done when the process ended, but not yet booked
+            return cast("StopReason | None", before.values["stop"])
         async for event in graph.astream(start, config, stream_mode="custom", durability="sync"):
             on_progress(cast(Progress, event))
         after = await graph.aget_state(config)

@@ -136,6 +136,7 @@ ROWS: tuple[Row, ...] = (
             "I can't find it, but we'll compensate you.",
             "I'll issue a credit note for you today.",
             "The customer will receive compensation of 300 euros.",
+            "It is done. You have been compensated for the damage.",
         ),
     ),
     (

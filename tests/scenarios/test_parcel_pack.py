@@ -93,6 +93,7 @@ def test_no_vague_reply_meets_a_need() -> None:
         "I understand your frustration and apologise for the inconvenience.",
         "Your parcel is on its way. Please be patient, it will arrive soon.",
         "Could you please provide your tracking number?",
+        "I'm sorry, but the parcel is already past its expected delivery date.",
         "Could you tell me the postcode so that I can change the delivery?",
         "Could you send photos of the parcel so that I can open a claim, which is checked within 10 working days?",
     )
