@@ -60,14 +60,14 @@ def parse(text: str) -> tuple[str, tuple[ToolCall, ...]]:
 
     Reads lines `TOOL: name {json}`, a JSON object with name and arguments in a code fence or in `<tool_call>` tags, and a reply that is
     nothing but such an object. Small models often write `TOOL: name key: "value"`: pairs become JSON. Arguments that are neither are kept
-    as written: the tool answers that. Text without calls comes back as is.
+    as written: the tool answers that. Text without calls comes back as is, but for the label of a result that the model copied.
     """
     first = _START.search(text)
     made_up = _RESULT.search(text, first.end()) if first else None
     seen = text[: made_up.start()] if made_up else text
     found = _calls(seen) or _bare(seen)
     if not found:
-        return text, ()
+        return (_RESULT.sub("", text).strip() if _RESULT.search(text) else text), ()
     pieces, at = [], 0
     for call in found:
         pieces.append(seen[at : call.start])
@@ -214,6 +214,6 @@ def _kind(schema: object) -> str:
     if not isinstance(schema, dict):
         return "any"
     choices = schema.get("enum")
-    kind = "|".join(map(str, choices)) if isinstance(choices, list) else str(schema.get("type", "any"))
+    kind = " or ".join(map(json.dumps, choices)) if isinstance(choices, list) else str(schema.get("type", "any"))
     about = schema.get("description")
     return f"{kind} ({about})" if about else kind

@@ -30,7 +30,9 @@ def names_and_arguments(text: str) -> list[tuple[str, str]]:
 def test_tools_are_described_with_one_example() -> None:
     text = describe([TRACK, ToolSpec(name="ping", description="Answers.", parameters={})])
     assert text.count("TOOL:") == 1
-    assert '- track {"id": string (as on the label), "depth": short|full, optional, "loose": any, optional}: Looks up a parcel.' in text
+    assert (
+        '- track {"id": string (as on the label), "depth": "short" or "full", optional, "loose": any, optional}: Looks up a parcel.' in text
+    )
     assert text.endswith("- ping {}: Answers.")
     assert describe([]) == ""
 
@@ -77,7 +79,6 @@ def test_calls_are_read_in_many_spellings(text: str, rest: str, calls: list[tupl
         '{"name": "track", "arguments": {}} and more',
         "<tool_call>{broken</tool_call>",
         "[1, 2]",
-        "RESULT of track: done",
         "  plain text  \n",
     ],
 )
@@ -93,6 +94,11 @@ def test_a_made_up_result_and_what_rests_on_it_are_cut_off() -> None:
 
 def test_a_result_made_up_before_the_call_is_dropped_too() -> None:
     assert parse("Hello.\nRESULT: it is near you.\nTOOL: ping {}")[0] == "Hello."
+
+
+@pytest.mark.parametrize("label", ["RESULT of track: ", "Result: ", "**RESULT of open_trace:** "])
+def test_a_copied_label_of_a_result_is_taken_off(label: str) -> None:
+    assert parse(f"{label}The trace is open.")[0].removeprefix("** ") == "The trace is open."
 
 
 def test_a_call_of_nothing_is_no_call() -> None:
@@ -128,7 +134,7 @@ def test_parsing_never_fails_and_is_deterministic(pieces: list[str]) -> None:
     rest, calls = parse(text)
     assert parse(text) == (rest, calls)
     assert len({call.id for call in calls}) == len(calls)
-    if not calls and "TOOL" not in text:
+    if not calls and "TOOL" not in text and "RESULT" not in text:
         assert rest == text
 
 
