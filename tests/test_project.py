@@ -249,7 +249,11 @@ def test_a_library_of_another_embedder_is_refused_and_the_database_closed(
 ) -> None:
     project.library.set_embedder("minilm")
     closed: list[Store] = []
-    monkeypatch.setattr(Store, "close", lambda store: closed.append(store))
+
+    def close(store: Store) -> None:
+        closed.append(store)
+
+    monkeypatch.setattr(Store, "close", close)
     with pytest.raises(LibraryError, match="built with the embedder minilm"):
         open_project(settings)
     monkeypatch.undo()

@@ -285,7 +285,8 @@ def test_run_study_plays_all_arms_in_index_order_and_shares_samples_between_arms
     expected = [(arm, f"dev-{i}-0", seed) for arm in ("bare", "library") for i in range(3) for seed in (0, 1)]
     assert [(o.arm, o.persona, o.seed) for o in outcomes] == expected
     assert kept[0].arm == "library"  # as they end: the other arm is late
-    assert [(t.arm, t.persona, t.index) for t in sorted(kept, key=lambda trace: trace.index)] == [(arm, persona, i) for i, (arm, persona, _) in enumerate(expected)]
+    in_order = sorted(kept, key=lambda trace: trace.index)
+    assert [(t.arm, t.persona, t.index) for t in in_order] == [(arm, persona, i) for i, (arm, persona, _) in enumerate(expected)]
     assert sorted(bare.asked) == sorted(library.asked)
     assert {purpose for purpose, _ in bare.asked} == {"examine"}
     assert seen[0] == (0, 12)
