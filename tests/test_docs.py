@@ -341,7 +341,7 @@ def sample(name: str) -> str:
 
 def test_the_sample_of_library_list_is_what_the_command_prints(tmp_path: Path) -> None:
     cells = re.split(r" {2,}", sample("library list").splitlines()[1].strip())
-    ref, status, round_, issue, record, q, line = cells
+    ref, status, round_, record, q, issue, line = cells
     world = load_world("specific")
     assert line == world.situation(issue).need.line
     wins, losses, ties = map(int, record.split("-"))
@@ -356,7 +356,7 @@ def test_the_sample_of_library_list_is_what_the_command_prints(tmp_path: Path) -
         project.library.add([entry], actor="test", reason="sample", marker="sample")
     out, _ = shell("strategist library list", tmp_path)
     assert status == "admitted"
-    assert [row.split() for row in out.splitlines()] == [row.split() for row in sample("library list").splitlines()]
+    assert [row.split() for row in out.splitlines()[:2]] == [row.split() for row in sample("library list").splitlines()]
 
 
 def test_the_sample_of_guidance_is_what_is_placed() -> None:

@@ -12,7 +12,7 @@ from strategist.cli.console import err, out, plural, say
 from strategist.cli.evaluate import print_arms, study
 from strategist.cli.files import hold, write_text
 from strategist.cli.report import write
-from strategist.cli.teach import teach_with_bars
+from strategist.cli.teach import catch_up, teach_with_bars
 from strategist.errors import SettingsError
 from strategist.evaluation.study import compare, contrasts, summarise
 from strategist.project import open_project
@@ -50,6 +50,7 @@ def run(folder: Path, *, seeds: int) -> None:
         with open_project(load_settings(settings)) as project:
             run_info = project.choose_run(resume=False, new=False)
             teach_with_bars(project, run_info, quiet=False, again="the same command starts the demo again")
+            catch_up(project)
             outcomes = study(project, ARMS, seeds=seeds, quiet=True)
             print_arms(summarise(outcomes), contrasts(outcomes))
             entries = project.library.entries(("admitted", "approved"))

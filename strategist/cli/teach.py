@@ -40,6 +40,7 @@ def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from:
         finished = teach_with_bars(project, info, quiet=quiet, again=f"`strategist teach --resume{option}` goes on from here")
         entries = project.library.entries(("admitted", "approved"))
         say(f"{finished.id}: {ENDS[finished.stop]}; {plural(len(entries), 'entry', 'entries')} in the library")
+        catch_up(project)
         say("next: `strategist report`, `strategist library list`, `strategist evaluate`", "dim")
 
 
@@ -49,7 +50,7 @@ def with_rounds(settings: Settings, rounds: int) -> Settings:
 
 
 def teach_with_bars(project: Project, info: RunInfo, *, quiet: bool, again: str) -> Finished:
-    """Run a teach run in this process with progress bars, then let the index catch up.
+    """Run a teach run in this process with progress bars.
 
     Raises RunInterruptedError for Ctrl-C and StrategistError for any other end that is not the run's own, with `again` as what to do:
     everything is kept then, but there is more to do."""
@@ -61,7 +62,6 @@ def teach_with_bars(project: Project, info: RunInfo, *, quiet: bool, again: str)
     try:
         with Bars(quiet=quiet) as bars:
             finished = asyncio.run(main())
-        catch_up(project)
     except KeyboardInterrupt:
         raise RunInterruptedError(f"{info.id} stopped; nothing is lost", hint=again) from None
     if finished.stop not in ENDS:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -29,7 +28,7 @@ def own_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """One small run of the keen student, for all tests that compare with it. Read only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models_open, "_adapters", dict(models_open._adapters))
@@ -37,4 +36,4 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbe
         settings = small(tmp_path_factory.mktemp("undisturbed"))
         finished = teach_small(settings)
         assert finished.stop == "rounds", finished
-        yield Undisturbed(settings, finished, export_of(settings), paid(settings))
+        return Undisturbed(settings, finished, export_of(settings), paid(settings))

@@ -14,7 +14,7 @@ from typing import TypeVar
 from strategist.lab import student, teacher
 from strategist.lab.worlds import World, load_world
 from strategist.library.export import export_text
-from strategist.loop.deps import Deps
+from strategist.loop.deps import Deps, Progress
 from strategist.loop.runner import Finished, teach
 from strategist.models.adapters.scripted import AnswerFunction, ScriptedModel
 from strategist.models.open import register_adapter
@@ -98,10 +98,10 @@ def small(folder: Path, *, calls: int | None = None, advisor: bool = False, **te
     )
 
 
-async def run_on(project: Project, run: RunInfo) -> Finished:
-    """Run or go on with a run, unheard."""
+async def run_on(project: Project, run: RunInfo, heard: list[Progress] | None = None) -> Finished:
+    """Run or go on with a run; its progress goes to `heard`."""
     async with project.deps(run) as deps:
-        return await teach(deps, project.checkpoints, lambda event: None)
+        return await teach(deps, project.checkpoints, ([] if heard is None else heard).append)
 
 
 def with_deps(settings: Settings, work: Callable[[Deps], Awaitable[T]]) -> T:
@@ -115,10 +115,10 @@ def with_deps(settings: Settings, work: Callable[[Deps], Awaitable[T]]) -> T:
         return asyncio.run(main(project))
 
 
-def teach_small(settings: Settings, *, resume: bool = False, new: bool = False) -> Finished:
+def teach_small(settings: Settings, *, resume: bool = False, heard: list[Progress] | None = None) -> Finished:
     """What `strategist teach` does, without printing."""
     with open_project(settings) as project:
-        return asyncio.run(run_on(project, project.choose_run(resume=resume, new=new)))
+        return asyncio.run(run_on(project, project.choose_run(resume=resume, new=False), heard))
 
 
 def export_of(settings: Settings) -> str:

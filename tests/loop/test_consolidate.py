@@ -80,6 +80,19 @@ def test_the_same_text_widens_an_entry_and_all_else_is_new(tmp_path: Path) -> No
     assert (actions.count("widen"), actions.count("add"), actions.count("set_floor")) == (1, 3, 1), "the second time changed nothing"
 
 
+@pytest.mark.usefixtures("own_models")
+def test_run_again_after_a_kill_it_does_not_undo_what_a_person_did_meanwhile(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> list[str]:
+        put(deps, [(candidate("c-new", "Name the deadline."), evidence("admitted", [pair("s1")]))])
+        await consolidate(deps, 0, lambda done, total: None)
+        (new,) = deps.library.entries()
+        deps.library.retire(new.id, actor="an expert", reason="not true any more")
+        await consolidate(deps, 0, lambda done, total: None)
+        return [e.status for e in deps.library.entries()]
+
+    assert with_deps(small(tmp_path), work) == ["retired"]
+
+
 def fitted(folder: Path, found: list[tuple[Candidate, Evidence]], *, fixed: float | None = None) -> Floor:
     """The floor after a round with these decisions, over states of two issues that share no word."""
 

@@ -22,7 +22,7 @@ from strategist.models.adapters.scripted import AnswerFunction
 from strategist.project import open_project
 from strategist.records.chat import ModelRequest, Reply
 from strategist.records.library import Floor
-from strategist.records.run import StopReason
+from strategist.records.run import RoundSummary, StopReason
 from strategist.store.store import Store
 from tests.loop.conftest import Undisturbed
 from tests.loop.small import IN_FLIGHT, export_of, paid, small, teach_small, use_models
@@ -167,10 +167,12 @@ def test_a_finished_run_run_again_changes_nothing(undisturbed: Undisturbed) -> N
 
 @pytest.mark.usefixtures("own_models")
 def test_every_node_may_run_twice(undisturbed: Undisturbed) -> None:
-    """All nodes of all rounds once more over the finished database: no call is paid, and nothing in the library changes."""
+    """All nodes of all rounds once more over the finished database: no call is paid, and nothing changes in the library or in what the
+    rounds say of themselves."""
     with open_project(undisturbed.settings) as project:
         run = project.last_run()
         assert run is not None
+        rounds = project.store.documents(run.id, "round", RoundSummary)
 
         async def again() -> None:
             async with project.deps(run) as deps:
@@ -179,5 +181,6 @@ def test_every_node_may_run_twice(undisturbed: Undisturbed) -> None:
                         await graph.WORK[name](deps, round_, lambda done, total: None)
 
         asyncio.run(again())
+        assert project.store.documents(run.id, "round", RoundSummary) == rounds
     assert paid(undisturbed.settings) == undisturbed.paid
     assert export_of(undisturbed.settings) == undisturbed.export

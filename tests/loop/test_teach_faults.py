@@ -249,7 +249,10 @@ def test_ctrl_c_keeps_everything_and_marks_the_run(undisturbed: Undisturbed, tmp
     assert seen[0] == Progress(node="generate", round=0, done=0, total=8, calls=0, cost_usd=0.0)
     assert [e["calls"] for e in seen] == sorted(e["calls"] for e in seen)
     use_models()
-    assert teach_small(settings, resume=True).stop == "rounds"
+    later: list[Progress] = []
+    assert teach_small(settings, resume=True, heard=later).stop == "rounds"
+    assert (later[0]["node"], later[0]["round"]) == ("admit", 0), "it goes on where it stopped"
+    assert (later[-1]["node"], later[-1]["round"], later[-1]["calls"]) == ("examine", 1, paid(settings))
     assert export_of(settings) == undisturbed.export
 
 

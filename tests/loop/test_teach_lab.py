@@ -49,7 +49,6 @@ fdr = 0.5
 
 [retrieval]
 embedder = "hashed"
-floor = 0.3
 """
 
 

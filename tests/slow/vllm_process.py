@@ -75,16 +75,9 @@ class VllmProcess:
 def serving(python: Path, directory: Path, log: Path, *, context_tokens: int) -> Iterator[VllmProcess]:
     """Serve a model directory under the name SERVED_NAME while the block runs; `log` is overwritten. Raises RuntimeError."""
     port = _free_port()
-    command: list[str | Path] = [
-        python,
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--model",
-        directory,
-        "--served-model-name",
-        SERVED_NAME,
-    ]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", str(context_tokens), *FLAGS]
+    command: list[str | Path] = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", directory]
+    command += ["--served-model-name", SERVED_NAME, "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--max-model-len", str(context_tokens), *FLAGS]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
