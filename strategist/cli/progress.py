@@ -24,7 +24,7 @@ from rich.progress import (
 )
 
 from strategist.cli.console import err, say
-from strategist.loop.deps import NODES, NodeName
+from strategist.loop.deps import NodeName
 from strategist.loop.deps import Progress as Event
 
 SHARES = 5
@@ -71,6 +71,8 @@ class Bars:
         self._pace = Pace(clock)
         self._round = -1
         self._bars: dict[NodeName, TaskID] = {}
+        self._done: dict[NodeName, str] = {}
+        self._spent = ""
         columns: list[ProgressColumn] = [
             SpinnerColumn(finished_text="[green]✓[/green]"),
             TextColumn("{task.description:<13}"),
@@ -104,19 +106,19 @@ class Bars:
             return
         if round_ != self._round:
             self._next_round(round_)
-        bar = self._bars[node]
-        self._progress.start_task(bar)
-        self._progress.update(bar, completed=done, total=max(total, done), spent=spent)
+        if node not in self._bars:
+            self._bars[node] = self._progress.add_task(f"{round_ + 1} {node}", total=None, what=WHAT[node], spent="")
+        self._progress.update(self._bars[node], completed=done, total=max(total, done), spent=spent)
+        self._done[node] = f"{done} {WHAT[node]}"
+        self._spent = spent
 
     def _next_round(self, round_: int) -> None:
-        """New bars; those of the round before stay on the screen as they ended."""
+        """One line for the round that is over instead of its bars."""
         for bar in self._bars.values():
-            self._progress.stop_task(bar)
-            self._progress.update(bar, visible=False)
-        if self._round >= 0:
-            say(f"round {self._round + 1} done", "dim", to=err)
-        self._round = round_
-        self._bars = {n: self._progress.add_task(f"{round_ + 1} {n}", start=False, total=None, what=WHAT[n], spent="") for n in NODES}
+            self._progress.remove_task(bar)
+        if self._done:
+            say(f"round {self._round + 1}: {', '.join(self._done.values())} ({self._spent})", "dim", to=err)
+        self._round, self._bars, self._done = round_, {}, {}
 
 
 class StudyBar:

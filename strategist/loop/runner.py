@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,6 +17,7 @@ from strategist.errors import BudgetExceededError, ServerUnavailableError
 from strategist.loop.deps import Deps, LoopState, Progress
 from strategist.loop.graph import build_graph
 from strategist.records.run import RunInfo, StopReason
+from strategist.store.database import fault
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -43,6 +45,8 @@ async def teach(deps: Deps, checkpoints: Path, on_progress: Callable[[Progress],
     except asyncio.CancelledError:
         deps.store.put_run(deps.run.model_copy(update={"stop": "interrupted"}))
         raise
+    except sqlite3.Error as error:  # of the checkpoints' file; the store translates its own
+        raise fault(checkpoints, str(error)) from error
     info = deps.run.model_copy(update={"stop": stop})
     deps.store.put_run(info)
     return Finished(**info.model_dump(), error=message)

@@ -1,0 +1,294 @@
+"""The commands from a user's side: what is printed, which exit code, and that no fault of the user's shows a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from strategist.cli import demo, demo_real
+from strategist.cli.main import main
+from strategist.lab.optimum import known_best
+from strategist.lab.worlds import load_world
+from strategist.project import open_project
+from strategist.records.evidence import Evidence
+from strategist.settings import load_settings
+
+SETTINGS = """domain = "lab:specific"
+seed = {seed}
+[student]
+adapter = "lab"
+model = "specific/student"
+max_in_flight = 32
+[teach]
+rounds = 1
+conversations = 60
+scenarios = 40
+candidates = 8
+dev_personas = 4
+max_turns = 3
+[gate]
+first_stage = 2
+second_stage = 6
+fdr = 0.4
+[retrieval]
+embedder = "hashed"
+"""
+
+
+class Ran(NamedTuple):
+    """What a command printed and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run a command in this process."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*args: str | Path, stdin: str | None = None) -> Ran:
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Ran(int(end.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one finished run. Copy it before changing it."""
+    folder = tmp_path_factory.mktemp("taught")
+    (folder / "strategist.toml").write_text(SETTINGS.format(seed=0), encoding="utf-8")
+    with pytest.raises(SystemExit) as end:
+        main(["teach", "--quiet", "--settings", str(folder / "strategist.toml")])
+    assert not end.value.code
+    return folder
+
+
+@pytest.fixture
+def project(taught: Path, tmp_path: Path) -> Path:
+    """A copy of the taught project, with the world's best library in it: its settings file."""
+    shutil.copytree(taught, tmp_path / "copy")
+    settings = tmp_path / "copy" / "strategist.toml"
+    evidence = Evidence(decision="admitted", wins=9, losses=1, ties=8, p=0.01, q=0.02, replies=44)
+    best = [e.model_copy(update={"status": "admitted", "evidence": evidence}) for e in known_best(load_world("specific")).entries]
+    with open_project(load_settings(settings)) as opened:
+        opened.library.add(best, actor="test", reason="known best", marker="test")
+    return settings
+
+
+def first_entry(cli: Cli, settings: Path) -> str:
+    listed = cli("library", "list", "-s", settings)
+    assert listed.code == 0
+    return next(word for line in listed.out.splitlines() for word in line.split() if "@" in word)
+
+
+def test_version_and_help(cli: Cli) -> None:
+    assert cli("--version").out.startswith("strategist ")
+    assert "teach" in cli("--help").out
+
+
+def test_an_unknown_command_or_option_is_named(cli: Cli) -> None:
+    assert "teech" in cli("teech").err
+    assert cli("teach", "--sede", "1").code == 2
+
+
+def test_init_writes_once_and_prints(cli: Cli, tmp_path: Path) -> None:
+    assert cli("init", tmp_path / "new").code == 0
+    again = cli("init", tmp_path / "new")
+    assert (again.code, "--force" in again.err) == (2, True)
+    assert cli("init", tmp_path / "new", "--force").code == 0
+    assert "[student]" in cli("init", "--print").out
+
+
+def test_domains_are_listed_and_checked(cli: Cli, tmp_path: Path) -> None:
+    assert "parcel" in cli("domain", "list").out
+    assert "ok" in cli("domain", "check", "parcel").out
+    assert cli("domain", "check", "parcle").code == 2
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "domain.toml").write_text("name = 3", encoding="utf-8")
+    found = cli("domain", "check", tmp_path / "bad")
+    assert found.code == 2
+    assert "domain.toml" in found.out + found.err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("domain = 'parcle'", "parcel"),
+        ("colour = 'red'", "colour"),
+        ("domain = [", "TOML"),
+        ("[teach]\nrounds = 0", "rounds"),
+        ("domain = 'lab:nowhere'", "nowhere"),
+    ],
+)
+def test_wrong_settings_are_one_clear_error(cli: Cli, tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "strategist.toml"
+    path.write_text(text, encoding="utf-8")
+    ran = cli("teach", "-s", path)
+    assert ran.code == 2
+    assert "error:" in ran.err
+    assert says in ran.err
+
+
+def test_no_settings_and_unreadable_settings(cli: Cli, tmp_path: Path) -> None:
+    assert "strategist init" in cli("teach", "-s", tmp_path / "none.toml").err
+    (tmp_path / "latin.toml").write_bytes(b"domain = '\xff'")
+    assert cli("teach", "-s", tmp_path / "latin.toml").code == 2
+
+
+def test_a_server_that_does_not_answer_is_one_clear_error_and_resumable(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "strategist.toml"
+    path.write_text(
+        "domain = 'lab:specific'\n[student]\nbase_url = 'http://127.0.0.1:9/v1'\n[retrieval]\nembedder = 'hashed'\n", encoding="utf-8"
+    )
+    ran = cli("teach", "-q", "-s", path)
+    assert ran.code == 1
+    assert "127.0.0.1:9" in ran.err
+    assert "--resume" in ran.err
+    assert "unfinished" in cli("teach", "-q", "-s", path).err
+    assert cli("teach", "-q", "--resume", "-s", path).code == 1
+
+
+def test_nothing_to_resume(cli: Cli, project: Path) -> None:
+    assert "no unfinished run" in cli("teach", "--resume", "-s", project).err
+
+
+def test_a_budget_too_small_ends_cleanly(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "strategist.toml"
+    path.write_text(SETTINGS.format(seed=0) + "[budget]\ncalls = 5\n", encoding="utf-8")
+    ran = cli("teach", "-s", path)
+    assert ran.code == 1
+    assert "budget" in ran.err
+
+
+def test_a_replayed_log_costs_nothing_and_leads_to_the_same_export(cli: Cli, taught: Path, tmp_path: Path) -> None:
+    other, project = tmp_path / "again", taught / "strategist.toml"
+    other.mkdir()
+    shutil.copy(project, other / "strategist.toml")
+    log = taught / ".strategist" / "strategist.db"
+    assert cli("teach", "-q", "--replay-from", log, "-s", other / "strategist.toml").code == 0
+    assert cli("teach", "--replay-from", tmp_path / "none.db", "-s", other / "strategist.toml").code == 2
+    first, second = cli("library", "export", "-s", project), cli("library", "export", "-s", other / "strategist.toml")
+    assert first.out == second.out
+
+
+def test_entries_are_listed_shown_approved_and_retired(cli: Cli, project: Path) -> None:
+    entry = first_entry(cli, project).partition("@")[0]
+    assert "evidence" in cli("library", "show", entry, "-s", project).out
+    assert cli("library", "approve", entry, "-m", "read it", "-s", project).code == 0
+    assert entry in cli("library", "list", "--status", "approved", "-s", project).out
+    assert cli("library", "retire", entry, "-m", "wrong", "-s", project).code == 0
+    assert entry in cli("library", "list", "--status", "retired", "-s", project).out
+    assert cli("library", "show", "nope", "-s", project).code != 0
+    assert cli("library", "list", "--status", "dead", "-s", project).code == 2
+
+
+def test_an_export_is_imported_once_and_never_when_tampered_with(cli: Cli, project: Path, tmp_path: Path) -> None:
+    file = tmp_path / "library.jsonl"
+    assert cli("library", "export", file, "-s", project).code == 0
+    fresh = tmp_path / "fresh" / "strategist.toml"
+    fresh.parent.mkdir()
+    fresh.write_text(SETTINGS.format(seed=1), encoding="utf-8")
+    assert cli("library", "list", "-s", fresh).code == 0
+    assert cli("library", "import", file, "-s", fresh).code == 0
+    assert first_entry(cli, fresh)
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("When", "Whenever", 1), encoding="utf-8")
+    assert cli("library", "import", file, "-s", fresh).code != 0
+    assert cli("library", "import", tmp_path / "none", "-s", fresh).code == 2
+
+
+def test_a_damaged_or_deleted_index_is_found_and_rebuilt(cli: Cli, project: Path) -> None:
+    assert cli("library", "rebuild", "-s", project).code == 0
+    assert cli("library", "verify", "-s", project).code == 0
+    index = project.parent / ".strategist" / "index"
+    shutil.rmtree(index)
+    assert cli("library", "verify", "-s", project).code == 1
+    assert cli("library", "rebuild", "-s", project).code == 0
+    for file in index.glob("*.sqlite3"):
+        file.write_bytes(b"not a database" * 100)
+    assert cli("library", "verify", "-s", project).code == 1
+    assert cli("library", "rebuild", "-s", project).code == 0
+    assert cli("library", "verify", "-s", project).code == 0
+
+
+def test_search_and_try_show_what_is_retrieved(cli: Cli, project: Path, tmp_path: Path) -> None:
+    said = "My parcel from order LB100200 has not arrived."
+    assert "key" in cli("library", "search", said, "-s", project).out
+    tried = cli("try", "-s", project, stdin=f"customer: {said}\n")
+    assert tried.code == 0, tried.err
+    messages = tmp_path / "talk.json"
+    messages.write_text(json.dumps([{"role": "user", "content": said}]), encoding="utf-8")
+    assert cli("try", messages, "--dry", "-s", project).code == 0
+    assert cli("try", "-s", project, stdin="customer: Hello\nagent: Hi\n").code == 2
+    assert cli("try", "-s", project, stdin="").code == 2
+    assert cli("try", "-s", project, stdin="[{").code == 2
+    assert cli("try", tmp_path / "none.txt", "-s", project).code == 2
+
+
+def test_arms_are_compared_and_reported(cli: Cli, project: Path, tmp_path: Path) -> None:
+    ran = cli("evaluate", "--personas", "3", "-q", "-s", project)
+    assert ran.code == 0, ran.err
+    assert "library over bare" in ran.out
+    assert cli("evaluate", "--arms", "bare,library", "--personas", "2", "--split", "test", "-q", "-s", project).code == 0
+    assert cli("evaluate", "--arms", "beer", "-s", project).code == 2
+    assert cli("evaluate", "--arms", ",", "-s", project).code == 2
+    assert cli("evaluate", "--split", "train", "-s", project).code == 2
+    page = tmp_path / "page.html"
+    assert cli("report", "-o", page, "-s", project).code == 0
+    assert "<html" in page.read_text(encoding="utf-8")
+    assert cli("report", "--run", "run-777", "-s", project).code != 0
+
+
+def test_nothing_to_evaluate_or_report(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "strategist.toml"
+    path.write_text(SETTINGS.format(seed=0), encoding="utf-8")
+    assert "teach" in cli("evaluate", "-s", path).err
+    assert "teach" in cli("report", "-s", path).err
+
+
+def test_lab_worlds_are_listed(cli: Cli) -> None:
+    assert "misleading" in cli("lab", "list").out
+
+
+def test_the_demo_ends_with_its_lift(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "LAB_SETTINGS", f"{demo.MARK}\n{SETTINGS.format(seed=0)}")
+    ran = cli("demo", "--folder", tmp_path / "d", "--seeds", "1")
+    assert ran.code == 0, ran.err
+    assert ran.out.rstrip().splitlines()[-1].startswith("lift ")
+    assert "simulated" in ran.out
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "strategist.toml").write_text("domain = 'parcel'", encoding="utf-8")
+    assert cli("demo", "--folder", tmp_path / "mine").code == 2
+
+
+def test_the_real_demo_works_in_the_background_and_can_be_joined(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_real, "SETTINGS", "{mark}\n# {path}\n" + SETTINGS.format(seed=0))
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"GGUF and nothing more")
+    ran = cli("demo", "--real", "--gguf", model, "--folder", tmp_path / "d", "--seeds", "1")
+    assert ran.code == 0, ran.err
+    assert ran.out.rstrip().splitlines()[-1].startswith("lift ")
+    again = cli("demo", "--real", "--gguf", model, "--folder", tmp_path / "d", "--seeds", "1", "--foreground")
+    assert again.code == 0, again.err
+    assert cli("demo", "--real", "--gguf", tmp_path / "none.gguf", "--folder", tmp_path / "d").code == 2
+    model.write_bytes(b"else")
+    assert cli("demo", "--real", "--gguf", model, "--folder", tmp_path / "d").code == 2
