@@ -47,11 +47,16 @@ adapter = "embedded"
 path = {path}
 tool_style = "text"
 max_tokens = 140
-max_in_flight = 8
-timeout_s = 600
+max_in_flight = 4
+timeout_s = 900
 
 [advisor]
 kind = "handbook"
+
+[teach]
+rounds = 2
+candidates = 10
+dev_personas = 12
 
 [budget]
 calls = 6000

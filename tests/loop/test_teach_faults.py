@@ -257,14 +257,13 @@ def test_ctrl_c_keeps_everything_and_marks_the_run(undisturbed: Undisturbed, tmp
 
 
 @pytest.mark.usefixtures("own_models")
-def test_a_fault_of_the_program_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_program_is_not_hidden(tmp_path: Path) -> None:
     def full(log: CallLog, id: int, reply: Reply, ms: float) -> Reply:  # noqa: A002
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(CallLog, "succeed", full)
-    with pytest.raises(OSError, match="No space left"):
-        teach_small(small(tmp_path))
-    monkeypatch.undo()
-    use_models()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CallLog, "succeed", full)
+        with pytest.raises(OSError, match="No space left"):
+            teach_small(small(tmp_path))
     with open_project(small(tmp_path)) as project:
         assert project.choose_run(resume=True, new=False).stop is None
