@@ -88,6 +88,8 @@ class Project:
         """The run to work on: a new one, or the unfinished one with `resume`. Raises SettingsError where that is not clear."""
         last = self.last_run()
         unfinished = last if last is not None and not ended_well(last.stop) else None
+        if unfinished is not None and not self._has_begun(unfinished):
+            return self._new_run(len(self.store.runs()) - 1)
         if resume:
             if unfinished is None:
                 raise SettingsError("there is no unfinished run to resume", hint="start one with `strategist teach`")
@@ -99,6 +101,10 @@ class Project:
                 hint="go on with `strategist teach --resume`, or start afresh with `--new`",
             )
         return self._new_run(len(self.store.runs()))
+
+    def _has_begun(self, run: RunInfo) -> bool:
+        """Whether a run left anything behind. One that did not (its model could not be opened, say) binds nobody to its settings."""
+        return self.calls.spent(run.id).calls > 0 or next(self.store.traces(run.id), None) is not None
 
     def require_same(self, run: RunInfo) -> None:
         """A resumed run must have the settings and the pack it began with."""

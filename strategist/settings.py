@@ -3,14 +3,19 @@ unknown keys are errors; secrets come from environment variables only."""
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field, ValidationError
 
 from strategist.errors import SettingsError
 from strategist.records.base import Record, digest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 AdapterName = Literal["openai", "embedded", "lab"]
 EmbedderName = Literal["auto", "hashed", "minilm", "endpoint"]
@@ -140,19 +145,52 @@ def load_settings(path: Path) -> Settings:
     except FileNotFoundError:
         raise SettingsError(f"no settings file at {path}", hint="run `strategist init` here, or pass --settings FILE") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read {path}: {error}") from None
+        raise SettingsError(f"cannot read {path}: {error}", hint="--settings takes a text file, usually strategist.toml") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}", hint="the line and column are where the reader gave up") from None
     try:
+        if "folder" in raw:
+            raise SettingsError(f"{path}: folder: unknown setting", hint="it is always the folder of this file; leave it out")
         return Settings.model_validate({**raw, "folder": path.resolve().parent})
     except ValidationError as error:
         raise SettingsError(_explain(path, error), hint="`strategist init --print` shows every setting with its default") from None
 
 
 def _explain(path: Path, error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        unknown = problem["type"] == "extra_forbidden"
-        lines.append(f"{path}: [{where}] " + ("unknown setting" if unknown else f"{problem['msg']} (got {problem['input']!r})"))
-    return "\n".join(lines)
+    return "\n".join(f"{path}: {_fault(problem)}" for problem in error.errors())
+
+
+def _fault(problem: ErrorDetails) -> str:
+    """One wrong setting in words, with what was probably meant."""
+    *section, name = (str(part) for part in problem["loc"])
+    where = f"[{'.'.join(section)}] {name}" if section else name
+    given = problem["input"]
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown setting{_meant(name, section)}"
+    if problem["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", problem.get("ctx", {}).get("expected", ""))
+        near = difflib.get_close_matches(str(given), known, n=1)
+        return f"{where} is {given!r}; it must be {' or '.join(map(repr, known))}" + (f"; did you mean {near[0]!r}?" if near else "")
+    if problem["type"] == "model_type":
+        return f"{where} is {given!r}; it must be a section: [{'.'.join([*section, name])}]"
+    return f"{where}: {problem['msg']} (got {given!r})"
+
+
+def _meant(name: str, section: list[str]) -> str:
+    """The near setting of the same section, else the sections that do have a setting of this name."""
+    fields = _sections()
+    near = difflib.get_close_matches(name, fields.get(".".join(section), ()), n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    homes = [f"[{home}]" if home else "the top of the file" for home, names in fields.items() if name in names]
+    return f"; it belongs to {' or '.join(homes)}" if homes else ""
+
+
+def _sections(model: type[Record] = Settings, prefix: str = "") -> dict[str, tuple[str, ...]]:
+    """Section -> names of its settings."""
+    found = {prefix: tuple(name for name in model.model_fields if name != "folder")}
+    for name, info in model.model_fields.items():
+        for kind in (info.annotation, *get_args(info.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Record):
+                found |= _sections(kind, f"{prefix}.{name}" if prefix else name)
+    return found

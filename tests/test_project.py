@@ -23,6 +23,7 @@ from strategist.project import Project, model_name, open_project, studio_graph
 from strategist.records.base import canonical
 from strategist.records.chat import Message, ModelRequest
 from strategist.records.library import Entry, Key, Strategy
+from strategist.records.run import RunInfo
 from strategist.roles.customer import LLMCustomer
 from strategist.roles.handbook import HandbookAdvisor
 from strategist.roles.scripted_customer import ScriptedCustomer
@@ -105,6 +106,16 @@ def ask(project: Project, *, with_library: bool = True) -> None:
 # ------------------------------------------------------------------------------------------------ which run
 
 
+def begin(project: Project) -> RunInfo:
+    """A run that has sent its first call."""
+    run = project.choose_run(resume=False, new=False)
+    request = ModelRequest(messages=CHAT)
+    project.calls.begin(
+        key="k", run=run.id, attempt=1, role="student", model="m", purpose="generate", sample=0, seed=run.seed, request=request
+    )
+    return run
+
+
 def test_runs_are_numbered_and_seeded_apart(project: Project) -> None:
     assert project.last_run() is None
     first = project.choose_run(resume=False, new=False)
@@ -126,7 +137,7 @@ def test_there_must_be_something_to_resume(project: Project) -> None:
 
 @pytest.mark.parametrize(("stop", "why"), [(None, "it was killed"), ("budget", "budget"), ("interrupted", "interrupted")])
 def test_an_unfinished_run_is_not_passed_over_silently(project: Project, stop: str | None, why: str) -> None:
-    run = project.choose_run(resume=False, new=False).model_copy(update={"stop": stop})
+    run = begin(project).model_copy(update={"stop": stop})
     project.store.put_run(run)
     with pytest.raises(SettingsError, match=rf"run-001 is unfinished \({why}\)") as caught:
         project.choose_run(resume=False, new=False)
@@ -137,7 +148,7 @@ def test_an_unfinished_run_is_not_passed_over_silently(project: Project, stop: s
 
 
 def test_a_resumed_run_needs_the_settings_it_began_with(settings: Settings, project: Project) -> None:
-    project.choose_run(resume=False, new=False)
+    begin(project)
     changed = settings.model_copy(update={"teach": settings.teach.model_copy(update={"rounds": 9})})
     with open_project(changed) as other, pytest.raises(SettingsError, match="the settings changed since run-001 began"):
         other.choose_run(resume=True, new=False)
@@ -147,10 +158,19 @@ def test_a_resumed_run_needs_the_settings_it_began_with(settings: Settings, proj
 
 
 def test_a_resumed_run_needs_the_pack_it_began_with(project: Project) -> None:
-    project.choose_run(resume=False, new=False)
+    begin(project)
     project.domain = replace(project.domain, pack_hash="another")
     with pytest.raises(SettingsError, match="the domain pack changed since run-001 began"):
         project.choose_run(resume=True, new=False)
+
+
+def test_a_run_that_left_nothing_behind_binds_nobody_to_its_settings(settings: Settings, project: Project) -> None:
+    project.choose_run(resume=False, new=False)  # and then its model cannot be opened
+    corrected = settings.model_copy(update={"student": settings.student.model_copy(update={"model": "right"})})
+    with open_project(corrected) as other:
+        run = other.choose_run(resume=False, new=False)
+        assert (run.id, run.student, run.seed) == ("run-001", "openai:right", 5)
+        assert [run.id for run in other.store.runs()] == ["run-001"]
 
 
 @pytest.mark.parametrize(

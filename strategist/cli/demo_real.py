@@ -155,13 +155,22 @@ def _download(target: Path) -> None:
 
 def start_worker(folder: Path, lock: IO[str], *, seeds: int) -> subprocess.Popen[bytes]:
     """Start the worker in a session of its own. It inherits the lock, so that no moment lies between one holder and the next."""
-    command = [sys.executable, "-m", "strategist.cli.main", "demo-worker", str(folder), "--seeds", str(seeds)]
     with (folder / LOG).open("wb") as log:
         worker = subprocess.Popen(
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[lock.fileno()]
+            worker_command(folder, seeds),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=[lock.fileno()],
         )
     sign(lock, f"{BEHIND}{worker.pid}")
     return worker
+
+
+def worker_command(folder: Path, seeds: int) -> list[str]:
+    """What the background process runs: `work` on the settings that lie in the folder."""
+    return [sys.executable, "-m", "strategist.cli.main", "demo-worker", str(folder), "--seeds", str(seeds)]
 
 
 def _join(folder: Path, settings: str, held: HeldError) -> None:

@@ -273,7 +273,7 @@ def main(args: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
     try:
-        app(args)
+        app(args, prog_name="strategist")
     except StrategistError as error:
         _end(error)
     except OSError as error:  # typer has dealt with a closed pipe

@@ -72,7 +72,8 @@ class Bars:
         self._round = -1
         self._bars: dict[NodeName, TaskID] = {}
         self._done: dict[NodeName, str] = {}
-        self._spent = ""
+        self._spent = self._waiting = ""
+        self._stretch: tuple[int, NodeName] | None = None
         columns: list[ProgressColumn] = [
             SpinnerColumn(finished_text="[green]✓[/green]"),
             TextColumn("{task.description:<13}"),
@@ -91,6 +92,9 @@ class Bars:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self._flush()
+            self._finish_bars()
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
@@ -100,17 +104,38 @@ class Bars:
         node, round_, done, total = event["node"], event["round"], event["done"], event["total"]
         spent = f"{event['calls']:,} calls" + (f" · ${event['cost_usd']:.2f}" if event["cost_usd"] else "")
         if self.plain:
-            if self._pace.due((round_, node), done, total):
-                count = f"{done}" if done == total else f"{done} of {total}"
-                say(f"round {round_ + 1} {node}: {count} {WHAT[node]} ({spent})", to=err)
+            self._line((round_, node), done, total, spent)
             return
         if round_ != self._round:
             self._next_round(round_)
         if node not in self._bars:
+            self._finish_bars()
             self._bars[node] = self._progress.add_task(f"{round_ + 1} {node}", total=None, what=WHAT[node], spent="")
         self._progress.update(self._bars[node], completed=done, total=max(total, done), spent=spent)
         self._done[node] = f"{done} {WHAT[node]}"
         self._spent = spent
+
+    def _line(self, stretch: tuple[int, NodeName], done: int, total: int, spent: str) -> None:
+        """Print the line of an event when it is due; at the latest when the next node begins."""
+        round_, node = stretch
+        if stretch != self._stretch:
+            self._flush()
+            self._stretch = stretch
+        count = f"{done}" if done == total else f"{done} of {total}"
+        self._waiting = f"round {round_ + 1} {node}: {count} {WHAT[node]} ({spent})"
+        if self._pace.due(stretch, done, total):
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            say(self._waiting, to=err)
+        self._waiting = ""
+
+    def _finish_bars(self) -> None:
+        """The bars of nodes that are over: not every node does all that it looked at."""
+        for bar in self._bars.values():
+            task = self._progress.tasks[self._progress.task_ids.index(bar)]
+            self._progress.update(bar, total=task.completed)
 
     def _next_round(self, round_: int) -> None:
         """One line for the round that is over instead of its bars."""

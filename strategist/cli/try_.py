@@ -111,7 +111,7 @@ def _json(text: str) -> tuple[Message, ...]:
     try:
         return as_messages(cast("list[AnyMessage]", plain))
     except StrategistError as error:
-        raise SettingsError(error.message, hint=error.hint) from None
+        raise SettingsError(error.message, hint=error.hint or SHAPE) from None
 
 
 def _lines(text: str) -> tuple[Message, ...]:

@@ -2,102 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from strategist.cli import demo, demo_real
-from strategist.cli.main import main
-from strategist.lab.optimum import known_best
-from strategist.lab.worlds import load_world
-from strategist.project import open_project
-from strategist.records.evidence import Evidence
-from strategist.settings import load_settings
-
-SETTINGS = """domain = "lab:specific"
-seed = {seed}
-[student]
-adapter = "lab"
-model = "specific/student"
-max_in_flight = 32
-[teach]
-rounds = 1
-conversations = 60
-scenarios = 40
-candidates = 8
-dev_personas = 4
-max_turns = 3
-[gate]
-first_stage = 2
-second_stage = 6
-fdr = 0.4
-[retrieval]
-embedder = "hashed"
-"""
-
-
-class Ran(NamedTuple):
-    """What a command printed and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Ran]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Run a command in this process."""
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def run(*args: str | Path, stdin: str | None = None) -> Ran:
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Ran(int(end.value.code or 0), captured.out, captured.err)
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one finished run. Copy it before changing it."""
-    folder = tmp_path_factory.mktemp("taught")
-    (folder / "strategist.toml").write_text(SETTINGS.format(seed=0), encoding="utf-8")
-    with pytest.raises(SystemExit) as end:
-        main(["teach", "--quiet", "--settings", str(folder / "strategist.toml")])
-    assert not end.value.code
-    return folder
-
-
-@pytest.fixture
-def project(taught: Path, tmp_path: Path) -> Path:
-    """A copy of the taught project, with the world's best library in it: its settings file."""
-    shutil.copytree(taught, tmp_path / "copy")
-    settings = tmp_path / "copy" / "strategist.toml"
-    evidence = Evidence(decision="admitted", wins=9, losses=1, ties=8, p=0.01, q=0.02, replies=44)
-    best = [e.model_copy(update={"status": "admitted", "evidence": evidence}) for e in known_best(load_world("specific")).entries]
-    with open_project(load_settings(settings)) as opened:
-        opened.library.add(best, actor="test", reason="known best", marker="test")
-    return settings
-
-
-def first_entry(cli: Cli, settings: Path) -> str:
-    listed = cli("library", "list", "-s", settings)
-    assert listed.code == 0
-    return next(word for line in listed.out.splitlines() for word in line.split() if "@" in word)
+from tests.cli.commands import SETTINGS, Cli, first_entry
 
 
 def test_version_and_help(cli: Cli) -> None:
@@ -188,6 +99,7 @@ def test_a_replayed_log_costs_nothing_and_leads_to_the_same_export(cli: Cli, tau
     assert cli("teach", "--replay-from", tmp_path / "none.db", "-s", other / "strategist.toml").code == 2
     first, second = cli("library", "export", "-s", project), cli("library", "export", "-s", other / "strategist.toml")
     assert first.out == second.out
+    assert len(first.out.splitlines()) > 1, "an empty library proves nothing"
 
 
 def test_entries_are_listed_shown_approved_and_retired(cli: Cli, project: Path) -> None:
@@ -267,28 +179,3 @@ def test_nothing_to_evaluate_or_report(cli: Cli, tmp_path: Path) -> None:
 
 def test_lab_worlds_are_listed(cli: Cli) -> None:
     assert "misleading" in cli("lab", "list").out
-
-
-def test_the_demo_ends_with_its_lift(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "LAB_SETTINGS", f"{demo.MARK}\n{SETTINGS.format(seed=0)}")
-    ran = cli("demo", "--folder", tmp_path / "d", "--seeds", "1")
-    assert ran.code == 0, ran.err
-    assert ran.out.rstrip().splitlines()[-1].startswith("lift ")
-    assert "simulated" in ran.out
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "strategist.toml").write_text("domain = 'parcel'", encoding="utf-8")
-    assert cli("demo", "--folder", tmp_path / "mine").code == 2
-
-
-def test_the_real_demo_works_in_the_background_and_can_be_joined(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_real, "SETTINGS", "{mark}\n# {path}\n" + SETTINGS.format(seed=0))
-    model = tmp_path / "model.gguf"
-    model.write_bytes(b"GGUF and nothing more")
-    ran = cli("demo", "--real", "--gguf", model, "--folder", tmp_path / "d", "--seeds", "1")
-    assert ran.code == 0, ran.err
-    assert ran.out.rstrip().splitlines()[-1].startswith("lift ")
-    again = cli("demo", "--real", "--gguf", model, "--folder", tmp_path / "d", "--seeds", "1", "--foreground")
-    assert again.code == 0, again.err
-    assert cli("demo", "--real", "--gguf", tmp_path / "none.gguf", "--folder", tmp_path / "d").code == 2
-    model.write_bytes(b"else")
-    assert cli("demo", "--real", "--gguf", model, "--folder", tmp_path / "d").code == 2

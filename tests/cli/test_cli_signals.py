@@ -1,0 +1,114 @@
+"""Ctrl-C, kill and two processes at once, on real processes: a clear end, the right code, and nothing lost."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from strategist.cli.main import main
+from tests.cli.commands import EXACT, MAIN, Cli, read_until, start, write_settings
+
+TWO_ROUNDS = EXACT.replace("rounds = 1", "rounds = 2")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The export of a run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    settings, export = write_settings(folder, TWO_ROUNDS), folder / "export"
+    for words in (("teach", "-q"), ("library", "export", str(export))):
+        with pytest.raises(SystemExit) as end:
+            main([*words, "-s", str(settings)])
+        assert not end.value.code
+    return export.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("node", "how"), [("generate", signal.SIGINT), ("coach", signal.SIGKILL)])
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(
+    node: str, how: signal.Signals, undisturbed: str, cli: Cli, tmp_path: Path
+) -> None:
+    stopped = write_settings(tmp_path, TWO_ROUNDS)
+    process = start("teach", "-s", stopped, cwd=tmp_path)
+    read_until(process, f"round 1 {node}")
+    process.send_signal(how)
+    rest, _ = process.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert rest.endswith(f"run-001 stopped; nothing is lost\n  `strategist teach --resume --settings {stopped}` goes on from here\n")
+    else:
+        assert process.returncode == -signal.SIGKILL
+    assert "is unfinished" in cli("teach", "-s", stopped).err
+    resumed = cli("teach", "--resume", "-s", stopped)
+    assert resumed.code == 0, resumed.err
+    assert "run-001 goes on" in resumed.err
+    exported = cli("library", "export", "-s", stopped).out
+    assert exported == undisturbed
+    assert len(exported.splitlines()) > 1, "an empty library proves nothing"
+
+
+def test_an_evaluation_that_was_stopped_keeps_what_it_played(cli: Cli, taught: Path, tmp_path: Path) -> None:
+    shutil.copytree(taught, tmp_path / "copy")
+    settings = tmp_path / "copy" / "strategist.toml"
+
+    def kept() -> int:
+        with sqlite3.connect(tmp_path / "copy" / ".strategist" / "strategist.db") as database:
+            return int(database.execute("select count(*) from traces where purpose = 'examine' and round = 1").fetchone()[0])
+
+    code = "from strategist.cli import progress\nprogress.QUIET_S = 0\n"
+    process = start("evaluate", "--seeds", "9", "--personas", "20", "-s", settings, cwd=tmp_path, code=code + MAIN)
+    read_until(process, "evaluate: ")
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "every reply so far is kept" in rest
+    assert "the same command goes on from here" in rest
+    assert 144 <= kept() < 720, "a fifth was played when it was stopped"
+
+
+def test_ctrl_c_ends_a_server_with_one_word(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = start("lab", "serve", "--port", str(port), cwd=tmp_path)
+    read_until(process, "Ctrl-C stops")
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (130, "stopped\n")
+
+
+def test_only_one_process_teaches_in_a_project(cli: Cli, tmp_path: Path) -> None:
+    settings = write_settings(tmp_path, TWO_ROUNDS)
+    process = start("teach", "-s", settings, cwd=tmp_path)
+    read_until(process, "begins")
+    for words in (("--resume",), ("--new",), ()):
+        second = cli("teach", *words, "-s", settings)
+        assert (second.code, f"process {process.pid} is at work in" in second.err) == (1, True)
+    process.kill()
+    process.communicate(timeout=30)
+    assert cli("teach", "--resume", "-q", "-s", settings).code == 0
+
+
+def test_a_locked_and_a_damaged_database_are_one_clear_error(cli: Cli, taught: Path, tmp_path: Path) -> None:
+    shutil.copytree(taught, tmp_path / "copy")
+    settings = tmp_path / "copy" / "strategist.toml"
+    folder = settings.parent / ".strategist"
+    (folder / "strategist.checkpoints.db").write_bytes(b"nothing of use" * 500)
+    ran = cli("teach", "-q", "-s", settings)
+    assert (ran.code, "strategist.checkpoints.db" in ran.err, "move the file away" in ran.err) == (1, True, True)
+    (folder / "strategist.checkpoints.db").unlink()
+    assert cli("teach", "-q", "--resume", "-s", settings).code == 0
+    (folder / "strategist.db").write_bytes(b"nothing of use" * 500)
+    for words in (("teach",), ("library", "list"), ("report",), ("evaluate",), ("try",)):
+        ran = cli(*words, "-s", settings, stdin="customer: Hi")
+        assert (ran.code, "is not a SQLite database" in ran.err) == (1, True)
