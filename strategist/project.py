@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from strategist.agent import Agent, GuidanceSource, LiveLibrary
 from strategist.domains.domain import Domain
 from strategist.domains.pack import find_domain
-from strategist.errors import SettingsError, StrategistError
+from strategist.errors import LibraryError, SettingsError, StrategistError
 from strategist.library.library import Library
 from strategist.loop.deps import Deps
 from strategist.loop.runner import ended_well
@@ -27,7 +27,7 @@ from strategist.records.chat import RoleName
 from strategist.records.library import Status
 from strategist.records.run import RunInfo
 from strategist.retrieval.embed import EmbedderChoice, open_embedder, require_embedder
-from strategist.retrieval.index import Index, IndexChoice, open_index
+from strategist.retrieval.index import ExactIndex, Index, IndexChoice, open_index
 from strategist.retrieval.retriever import Retriever
 from strategist.roles.customer import LLMCustomer
 from strategist.roles.handbook import HandbookAdvisor
@@ -183,7 +183,10 @@ class Project:
     def _serving_index(self) -> Index:
         """The index that serves: opened once, closed with the project."""
         if self._serving is None:
-            choice = open_index(self.settings.retrieval, self.index_folder, self.embedder.embedder.id)
+            try:
+                choice = open_index(self.settings.retrieval, self.index_folder, self.embedder.embedder.id)
+            except LibraryError as error:  # derived: customers are served without it
+                choice = IndexChoice(ExactIndex(), f"index: exact search in memory, because {error.message}; {error.hint}")
             self._serving, self.index_notice = choice.index, choice.notice
         return self._serving
 

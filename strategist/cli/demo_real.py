@@ -57,9 +57,6 @@ kind = "handbook"
 rounds = 2
 candidates = 10
 dev_personas = 12
-
-[budget]
-calls = 6000
 """
 
 

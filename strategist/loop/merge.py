@@ -47,29 +47,30 @@ def merge(
 
 
 def general_candidates(round_: int, merged: Sequence[Candidate], known: Sequence[Entry]) -> list[Candidate]:
-    """One candidate per line that was coached for at least `GENERAL_ISSUES` issues and is not company-wide already."""
+    """One candidate per line that was coached for at least `GENERAL_ISSUES` issues and is not company-wide already.
+
+    It carries the keys of all candidates with that line: nobody whom the line was coached on may be among its test moments.
+    """
     have = {s.text for entry in known for s in entry.strategies}
-    issues: dict[str, set[str]] = {}
-    source: dict[str, tuple[Strategy, Candidate]] = {}
+    sources: dict[str, list[tuple[Strategy, Candidate]]] = {}
     for candidate in merged:
         for strategy in candidate.strategies:
-            issues.setdefault(strategy.text, set()).update(key.issue for key in candidate.keys)
-            source.setdefault(strategy.text, (strategy, candidate))
+            sources.setdefault(strategy.text, []).append((strategy, candidate))
     found = []
-    for text, where in issues.items():
-        if len(where) < GENERAL_ISSUES or text in have:
+    for text, coached in sources.items():
+        keys = tuple({key.scenario: key for _, candidate in coached for key in candidate.keys}.values())
+        issues = sorted({key.issue for key in keys})
+        if len(issues) < GENERAL_ISSUES or text in have:
             continue
-        strategy, candidate = source[text]
-        found.append(
-            candidate.model_copy(
-                update={
-                    "id": candidate_id(round_, [strategy], candidate.keys, "general"),
-                    "scope": "general",
-                    "strategies": (strategy.model_copy(update={"scope": "general"}),),
-                    "why": f"coached for {len(where)} issues: {', '.join(sorted(where))}",
-                }
-            )
-        )
+        strategy, first = coached[0]
+        changes = {
+            "id": candidate_id(round_, [strategy], keys, "general"),
+            "scope": "general",
+            "keys": keys,
+            "strategies": (strategy.model_copy(update={"scope": "general"}),),
+            "why": f"coached for {len(issues)} issues: {', '.join(issues)}",
+        }
+        found.append(first.model_copy(update=changes))
     return found
 
 

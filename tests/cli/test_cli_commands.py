@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from strategist.cli.evaluate import print_arms
+from strategist.evaluation.study import contrasts, summarise
+from strategist.records.run import ArmOutcome
 from tests.cli.commands import SETTINGS, Cli, first_entry
 
 
@@ -167,7 +170,40 @@ def test_arms_are_compared_and_reported(cli: Cli, project: Path, tmp_path: Path)
     page = tmp_path / "page.html"
     assert cli("report", "-o", page, "-s", project).code == 0
     assert "<html" in page.read_text(encoding="utf-8")
-    assert cli("report", "--run", "run-777", "-s", project).code != 0
+    unknown = cli("report", "--run", "run-01", "-s", project)
+    assert (unknown.code, "runs are run-001" in unknown.err) == (2, True)
+    assert cli("report", "-o", tmp_path, "-s", project).code == 0
+    assert (tmp_path / "report-run-001.html").is_file()
+
+
+def test_an_opening_of_the_test_split_is_counted_before_it_is_looked_at(cli: Cli, project: Path) -> None:
+    wrong = cli("evaluate", "--arms", "teacher", "--split", "test", "-s", project)
+    assert (wrong.code, "a handbook cannot" in wrong.err) == (2, True)
+    for opened in ("1 time", "2 times"):
+        ran = cli("evaluate", "--arms", "bare", "--personas", "2", "--split", "test", "-q", "-s", project)
+        assert f"the test split was opened {opened} so far" in ran.out
+    text = project.read_text(encoding="utf-8")
+    project.write_text(text + "[budget]\ncalls = 1\n", encoding="utf-8")
+    assert cli("evaluate", "--arms", "bare", "--personas", "3", "--split", "test", "-q", "-s", project).code == 1
+    project.write_text(text, encoding="utf-8")
+    assert "opened 3 times" in cli("evaluate", "--arms", "bare", "--personas", "2", "-q", "-s", project).out
+    for wrong_words in (("--arms", "libary"), ("--personas", "1"), ("--personas", "99999"), ("--seeds", "0")):
+        assert cli("evaluate", *wrong_words, "-s", project).code == 2
+    assert "did you mean 'library'?" in cli("evaluate", "--arms", "libary", "-s", project).err
+
+
+def test_arms_with_failed_conversations_say_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+    common = {"issue": "x", "seed": 0, "goal": True, "hard_failures": 0, "agent_turns": 1}
+    arms = ("bare", "library")
+    outcomes = [ArmOutcome(arm=a, persona=f"dev-{i}-0", score=0.5, **common) for a in arms for i in range(3)]
+    outcomes[0] = outcomes[0].model_copy(update={"score": None, "failure": "empty_reply"})
+    print_arms(summarise(outcomes), contrasts(outcomes))
+    lone = [outcome for outcome in outcomes if outcome.persona == "dev-1-0"]
+    print_arms(summarise(lone), contrasts(lone))
+    out = capsys.readouterr().out
+    assert "library over bare: +0.00 [+0.00, +0.00] n=2 seeds=1, 1 pair left out because one side failed" in out
+    assert "library over bare: not measured n=1 seeds=1" in out
+    assert ["failed" in line for line in out.splitlines() if line.startswith("arm")] == [True, False]
 
 
 def test_nothing_to_evaluate_or_report(cli: Cli, tmp_path: Path) -> None:

@@ -9,15 +9,15 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from strategist.cli import demo, demo_real
-from strategist.cli.demo import LOCK, MARK
-from strategist.cli.demo_real import DONE, coach, find_model, work
+from strategist.cli.demo import LOCK, MARK, prepare
+from strategist.cli.demo_real import DONE, LOG, coach, find_model, work, worker_command
 from strategist.cli.evaluate import study
 from strategist.cli.files import hold
 from strategist.errors import SettingsError, StrategistError
@@ -230,6 +230,60 @@ def test_a_worker_that_is_killed_under_its_watcher_is_named_so(tmp_path: Path, m
     monkeypatch.setattr(demo_real, "start_worker", killed)
     with pytest.raises(StrategistError, match="ended early: it was killed"):
         coach(tmp_path, MINE, seeds=1, foreground=False)
+
+
+class Background:
+    """A worker that was started from elsewhere: it writes a line, then ends at the next look."""
+
+    def __init__(self, folder: Path, *, well: bool) -> None:
+        self.folder, self.well = folder, well
+        self.lock = hold(folder / LOCK, "background process 7")
+        prepare(folder, MINE, fresh=False)
+        self.log = folder / LOG
+        self.log.write_text("begun\n", encoding="utf-8")
+
+    def sleep(self, seconds: float) -> None:
+        if self.lock.closed:
+            raise AssertionError("it has ended")
+        self.log.write_text("begun\nended\n", encoding="utf-8")
+        (self.folder / DONE).unlink(missing_ok=True)
+        if self.well:
+            (self.folder / DONE).touch()
+        self.lock.close()
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_who_joins_sees_the_whole_log_and_how_it_ended(
+    well: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker = Background(tmp_path, well=well)
+    monkeypatch.setattr("time.sleep", worker.sleep)
+    with nullcontext() if well else pytest.raises(StrategistError, match="ended early: the log above says why"):
+        coach(tmp_path, MINE, seeds=1, foreground=False)
+    captured = capsys.readouterr()
+    assert captured.out == "begun\nended\n"
+    assert "joining the run that is under way (background process 7)" in captured.err
+
+
+def test_who_stops_looking_is_told_how_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    worker = Background(tmp_path, well=True)
+    monkeypatch.setattr("time.sleep", interrupted)
+    coach(tmp_path, MINE, seeds=1, foreground=False)
+    worker.lock.close()
+    assert f"Log: {worker.log}; to stop it: kill 7" in capsys.readouterr().out
+
+
+def test_the_worker_command_works_on_the_folder_it_is_given(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Path, int]] = []
+    monkeypatch.setattr(demo_real, "work", lambda folder, *, seeds: asked.append((folder, seeds)))
+    _, _, _, *words = worker_command(tmp_path, 5)
+    assert cli(*words).code == 0
+    assert asked == [(tmp_path, 5)]
 
 
 def test_work_in_a_terminal_cannot_be_joined(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_a_damaged_index_never_stops_a_change_of_the_library(cli: Cli, project: 
     retired = cli("library", "retire", entry, "-m", "wrong", "-s", project)
     assert (retired.code, "library rebuild" in retired.err) == (0, True)
     searched = cli("library", "search", "My parcel is late", "-s", project)
-    assert (searched.code, "library rebuild" in searched.err) == (1, True)
+    assert (searched.code, "library rebuild" in searched.err) == (0, True), "customers are served by exact search meanwhile"
 
 
 def test_who_has_no_name_is_unknown(monkeypatch: pytest.MonkeyPatch, cli: Cli, settings: Path) -> None:

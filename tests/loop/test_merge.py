@@ -104,3 +104,14 @@ def test_ids_depend_on_round_scope_lines_and_keys_only() -> None:
         candidate_id(0, line, where, "general"),
     }
     assert len(others | {same}) == 5
+
+
+def test_a_company_wide_line_carries_the_customers_of_everyone_it_was_coached_on() -> None:
+    """Regression: only the first candidate's customers were kept from its test moments."""
+    coached = [
+        candidate(f"c{i}", "Ask.", keys=[key(f"s{i}").model_copy(update={"issue": f"issue-{i}", "persona": f"train-{i}-0"})])
+        for i in range(GENERAL_ISSUES)
+    ]
+    (found,) = general_candidates(0, coached, known=[])
+    assert found.personas == {f"train-{i}-0" for i in range(GENERAL_ISSUES)}
+    assert found.scope == "general"
