@@ -25,6 +25,7 @@ from strategist.store.texts import read_bodies, write_body
 TARGET = "library"
 """Target of events that concern no single entry."""
 Came = Literal["added", "changed", "same", "kept_retired"]
+SERVABLE: tuple[Status, ...] = ("admitted", "approved")
 
 FLOOR_KEY = "library_floor"
 EMBEDDER_KEY = "library_embedder"
@@ -75,11 +76,18 @@ class Library:
     def add(self, entries: Sequence[Entry], *, actor: str, reason: str, marker: str) -> bool:
         """Add entries in one transaction, each with an event; an id that is known gets a new version.
 
+        Lines that a person has retired stay retired, under whatever id they come back: the attempt is an event, the entry is not written.
         `marker` names the change (run, round, step): with a marker that was used before nothing happens, and False is returned.
         """
 
         def change(conn: Connection) -> bool:
-            came = [_put(conn, entry, actor=actor, action="add", reason=reason) for entry in entries]
+            retired = {_lines(entry) for entry in _newest(conn, ("retired",)) if entry.strategies}
+            came: list[Came] = []
+            for entry in entries:
+                if entry.status != "retired" and _lines(entry) in retired:
+                    append_event(conn, actor, "kept_retired", entry.id, None, None, reason)
+                else:
+                    came.append(_put(conn, entry, actor=actor, action="add", reason=reason))
             return any(kind in ("added", "changed") for kind in came)
 
         return self._once(marker, change)
@@ -211,6 +219,9 @@ def _bring_one(conn: Connection, entry: Entry, *, actor: str, reason: str) -> Ca
     old = _find(conn, entry.id)
     if old is not None and old.status == "retired" and old.strategies == entry.strategies and entry.status != "retired":
         return "kept_retired"
+    known = old is not None and _content(old) == _content(entry)
+    if not known and entry.status in SERVABLE and (entry.evidence is None or entry.evidence.decision != "admitted"):
+        entry = entry.model_copy(update={"status": "proposed"})  # a file can claim a status, not evidence
     return _put(conn, entry, actor=actor, action="import", reason=reason)
 
 
@@ -264,6 +275,10 @@ def _take(conn: Connection, marker: str) -> bool:
         return False
     meta_set(conn, f"marker:{marker}", "done")
     return True
+
+
+def _lines(entry: Entry) -> tuple[str, ...]:
+    return tuple(sorted(strategy.text for strategy in entry.strategies))
 
 
 def _content(entry: Entry) -> str:

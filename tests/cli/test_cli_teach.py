@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from strategist.loop.runner import Finished
 from strategist.project import open_project
 from strategist.records.chat import Message, ModelRequest
 from strategist.records.run import StopReason
-from strategist.settings import load_settings
-from tests.cli.commands import EXACT, Cli, write_settings
+from strategist.retrieval.embed import EmbedderChoice, open_embedder
+from strategist.settings import RetrievalSettings, load_settings
+from tests.cli.commands import Cli, write_settings
 
 
 class Loop:
@@ -114,10 +116,13 @@ def test_options_that_exclude_each_other(loop: Loop, cli: Cli, settings: Path) -
     assert loop.rounds == []
 
 
-def test_another_embedder_than_wished_for_is_said(loop: Loop, cli: Cli, tmp_path: Path) -> None:
-    settings = write_settings(tmp_path / "auto", EXACT.replace('"hashed"', '"auto"') + 'minilm_folder = "nowhere"\n')
+def test_another_embedder_than_wished_for_is_said(loop: Loop, cli: Cli, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(settings: RetrievalSettings) -> EmbedderChoice:
+        return replace(open_embedder(settings), notice="[retrieval] names better ones")
+
+    monkeypatch.setattr("strategist.project.open_embedder", opened)
     ran = cli("teach", "-s", settings)
-    assert "[retrieval]" in ran.err
+    assert "[retrieval] names better ones\n" in ran.err
     assert cli("teach", "-q", "--new", "-s", settings).err == ""
 
 
