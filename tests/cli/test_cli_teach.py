@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,7 +117,7 @@ def test_options_that_exclude_each_other(loop: Loop, cli: Cli, settings: Path) -
 
 def test_another_embedder_than_wished_for_is_said(loop: Loop, cli: Cli, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(settings: RetrievalSettings) -> EmbedderChoice:
-        return replace(open_embedder(settings), notice="[retrieval] names better ones")
+        return open_embedder(settings)._replace(notice="[retrieval] names better ones")
 
     monkeypatch.setattr("strategist.project.open_embedder", opened)
     ran = cli("teach", "-s", settings)
