@@ -32,6 +32,9 @@ model = "specific/student"
 max_in_flight = 32
 
 [teach]
+conversations = 60
+scenarios = 60
+candidates = 24
 dev_personas = 40
 
 [retrieval]

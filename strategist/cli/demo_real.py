@@ -24,7 +24,7 @@ from strategist.cli.evaluate import print_arms, study
 from strategist.cli.files import HeldError, hold, sign
 from strategist.cli.init import quoted
 from strategist.cli.report import write
-from strategist.cli.teach import catch_up, teach_with_bars
+from strategist.cli.teach import announce, catch_up, teach_with_bars
 from strategist.errors import SettingsError, StrategistError
 from strategist.evaluation.study import contrasts, summarise
 from strategist.loop.runner import ended_well
@@ -92,7 +92,9 @@ def work(folder: Path, *, seeds: int) -> None:
     with open_project(load_settings(folder / "strategist.toml")) as project:
         last = project.last_run()
         if last is None or not ended_well(last.stop):
-            teach_with_bars(project, project.choose_run(resume=last is not None, new=False), quiet=False, again=AGAIN)
+            info = project.choose_run(resume=last is not None, new=False)
+            announce(project, info, resume=last is not None)
+            teach_with_bars(project, info, quiet=False, again=AGAIN)
             catch_up(project)
         else:
             project.require_same(last)

@@ -1,7 +1,7 @@
 """Progress of what runs long: bars on a terminal, whole lines in a log. Shows what it is told and decides nothing.
 
-In a log a line is due when a stretch of work is done and, for stretches that take long, at about every fifth: runs of seconds stay short,
-runs of hours show that they are alive.
+In a log a line is due when a stretch of work is done and, for stretches that take long, at about every fifth and after two silent minutes:
+runs of seconds stay short, runs of hours show that they are alive.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from strategist.loop.deps import Progress as Event
 SHARES = 5
 QUIET_S = 15.0
 """Seconds that must have passed since the last line before one is printed within a stretch."""
+SILENT_S = 120.0
+"""Seconds after which any progress is printed."""
 
 WHAT: dict[NodeName, str] = {
     "generate": "conversations",
@@ -48,17 +50,19 @@ class Pace:
         self._clock = clock
         self._last = clock()
         self._stretch: object = None
-        self._shown = 0
+        self._shown = self._done = 0
 
     def due(self, stretch: object, done: int, total: int) -> bool:
-        """Whether to print: the stretch is done (told once), or another fifth of it is and the log was silent for a while."""
+        """Whether to print: the stretch is done (told once), another fifth of it is and the log was quiet for a while, or it was silent."""
         if stretch != self._stretch:
-            self._stretch, self._shown = stretch, 0
+            self._stretch, self._shown, self._done = stretch, 0, 0
         share = SHARES * done // total if total else SHARES
         now = self._clock()
-        if share <= self._shown or (share < SHARES and now - self._last < QUIET_S):
+        silence = now - self._last
+        fifth = share > self._shown and (share == SHARES or silence >= QUIET_S)
+        if not fifth and (done <= self._done or silence < SILENT_S):
             return False
-        self._shown, self._last = share, now
+        self._shown, self._done, self._last = share, done, now
         return True
 
 

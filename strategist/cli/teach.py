@@ -35,7 +35,7 @@ def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from:
             _copy_calls(project, replay_from)
         info = project.choose_run(resume=resume, new=new)
         if not quiet:
-            _announce(project, info, resume=resume)
+            announce(project, info, resume=resume)
         option = "" if path == Path("strategist.toml") else f" --settings {path}"
         finished = teach_with_bars(project, info, quiet=quiet, again=f"`strategist teach --resume{option}` goes on from here")
         entries = project.library.entries(("admitted", "approved"))
@@ -77,7 +77,8 @@ def catch_up(project: Project) -> None:
         say(notice, "yellow", to=err)
 
 
-def _announce(project: Project, info: RunInfo, *, resume: bool) -> None:
+def announce(project: Project, info: RunInfo, *, resume: bool) -> None:
+    """Say which run begins or goes on, with whom, and what is not as good as it could be."""
     verb, rounds = "goes on" if resume else "begins", plural(info.rounds, "round")
     say(f"{info.id} {verb}: {project.domain.title}; student {info.student}, advisor {info.advisor}, at most {rounds}", to=err)
     if project.embedder.notice:

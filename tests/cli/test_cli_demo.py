@@ -19,7 +19,7 @@ from strategist.cli import demo, demo_real
 from strategist.cli.demo import LOCK, MARK, prepare
 from strategist.cli.demo_real import DONE, LOG, coach, find_model, work, worker_command
 from strategist.cli.evaluate import study
-from strategist.cli.files import hold
+from strategist.cli.files import HeldError, hold
 from strategist.errors import SettingsError, StrategistError
 from strategist.project import open_project
 from strategist.records.run import ArmOutcome
@@ -190,16 +190,9 @@ def test_a_worker_outlives_its_watcher_and_a_killed_one_is_resumed(tmp_path: Pat
     assert f"to stop it: kill {pid}" in told
     os.kill(pid, 0)  # it is alive
 
-    second = start(folder, text, WORK, cwd=tmp_path, code=COACH)
-    assert "joining the run that is under way" in read_until(second, "round 1 generate")
-    other = tmp_path / "other"
-    other.write_text(MINE.replace("seed = 0", "seed = 1"), encoding="utf-8")
-    third = start(folder, other, WORK, cwd=tmp_path, code=COACH)
-    refused, _ = third.communicate(timeout=30)
-    assert (third.returncode, "with other settings" in refused) == (2, True)
+    with pytest.raises(HeldError):
+        hold(folder / LOCK)
     os.kill(pid, signal.SIGKILL)
-    ended, _ = second.communicate(timeout=30)
-    assert (second.returncode, "run the same command again to go on" in ended) == (1, True)
     assert not (folder / DONE).exists()
 
     (tmp_path / "wait").unlink()
@@ -263,6 +256,14 @@ def test_who_joins_sees_the_whole_log_and_how_it_ended(
     captured = capsys.readouterr()
     assert captured.out == "begun\nended\n"
     assert "joining the run that is under way (background process 7)" in captured.err
+
+
+def test_a_worker_with_other_settings_is_not_joined(tmp_path: Path) -> None:
+    worker = Background(tmp_path, well=True)
+    with pytest.raises(SettingsError, match=r"background process 7 works in .* with other settings"):
+        coach(tmp_path, MINE.replace("seed = 0", "seed = 1"), seeds=1, foreground=False)
+    worker.lock.close()
+    assert (tmp_path / "strategist.toml").read_text(encoding="utf-8") == MINE
 
 
 def test_who_stops_looking_is_told_how_to_come_back(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from strategist.cli import progress
-from strategist.cli.progress import QUIET_S, SHARES, Bars, Pace, StudyBar
+from strategist.cli.progress import QUIET_S, SHARES, SILENT_S, Bars, Pace, StudyBar
 from strategist.loop.deps import NodeName
 from strategist.loop.deps import Progress as Event
 
@@ -51,7 +51,7 @@ def test_a_log_tells_the_end_of_a_stretch_once_and_at_most_every_fifth_before(to
             due.append((clock.now, done))
     assert [done for _, done in due].count(total) == 1
     assert due[-1][1] == total
-    assert len(due) <= SHARES
+    assert len(due) <= SHARES + clock.now / SILENT_S
     silences = [b[0] - a[0] for a, b in pairwise(due[:-1])]
     assert all(silence >= QUIET_S for silence in silences)
 
@@ -66,6 +66,16 @@ def test_a_long_stretch_shows_life_and_a_short_one_only_its_end() -> None:
     assert slow == [20, 40, 60, 80, 100]
     fast = [done for done in range(101) if pace.due("admit", done, 100)]
     assert fast == [100]
+
+
+def test_a_very_long_stretch_is_never_silent_for_long_while_it_gets_on() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    due = []
+    for done in range(8):
+        clock.now = 100.0 * done
+        due += [done] if pace.due("coach", done, 1000) or pace.due("coach", done, 1000) else []
+    assert due == [2, 4, 6]
 
 
 def test_an_empty_stretch_is_told_once() -> None:
