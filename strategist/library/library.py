@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from strategist.errors import LibraryError
 from strategist.records.base import Record, digest
-from strategist.records.library import Entry, Event, Floor, Key, Snapshot, Status, Strategy
+from strategist.records.library import Entry, Event, Floor, Key, Snapshot, Status, Strategy, text_of
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set
 from strategist.store.texts import read_bodies, write_body
 
@@ -81,10 +81,10 @@ class Library:
         """
 
         def change(conn: Connection) -> bool:
-            retired = {_lines(entry) for entry in _newest(conn, ("retired",)) if entry.strategies}
+            retired = {text_of(entry.strategies) for entry in _newest(conn, ("retired",)) if entry.strategies}
             came: list[Came] = []
             for entry in entries:
-                if entry.status != "retired" and _lines(entry) in retired:
+                if entry.status != "retired" and text_of(entry.strategies) in retired:
                     append_event(conn, actor, "kept_retired", entry.id, None, None, reason)
                 else:
                     came.append(_put(conn, entry, actor=actor, action="add", reason=reason))
@@ -275,10 +275,6 @@ def _take(conn: Connection, marker: str) -> bool:
         return False
     meta_set(conn, f"marker:{marker}", "done")
     return True
-
-
-def _lines(entry: Entry) -> tuple[str, ...]:
-    return tuple(sorted(strategy.text for strategy in entry.strategies))
 
 
 def _content(entry: Entry) -> str:

@@ -14,7 +14,7 @@ from strategist.loop.deps import Deps, Report
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
-from strategist.records.library import Candidate, Entry, Floor, Key
+from strategist.records.library import Candidate, Entry, Floor, Key, text_of
 from strategist.records.trace import Scenario
 from strategist.retrieval.floor import calibrate_floor, fit_floor
 
@@ -33,10 +33,10 @@ async def consolidate(deps: Deps, round_: int, report: Report) -> None:
     admitted = [c for c in deps.store.documents(deps.run.id, "candidate", Candidate, round_) if evidence[c.id].decision == "admitted"]
     snapshot = deps.snapshot(round_)
     states = {s.id: s for s in known_states(deps, round_, extras=True)}
-    known = {_text(e): e for e in snapshot.entries if e.strategies and e.scope == "specific"}
+    known = {text_of(e.strategies): e for e in snapshot.entries if e.strategies and e.scope == "specific"}
     new: list[Entry] = []
     for candidate in admitted:
-        twin = known.get(tuple(sorted(s.text for s in candidate.strategies))) if candidate.scope == "specific" else None
+        twin = known.get(text_of(candidate.strategies)) if candidate.scope == "specific" else None
         if twin is not None and not candidate.is_control:
             deps.library.widen(
                 twin.id,
@@ -126,10 +126,6 @@ def _entry(deps: Deps, round_: int, candidate: Candidate, evidence: Evidence, st
             "evidence": evidence,
         }
     )
-
-
-def _text(entry: Entry) -> tuple[str, ...]:
-    return tuple(sorted(s.text for s in entry.strategies))
 
 
 def _marker(deps: Deps, round_: int, what: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from strategist.records.base import digest
-from strategist.records.library import Candidate, Entry, Key, Scope, Strategy
+from strategist.records.library import Candidate, Entry, Key, Scope, Strategy, text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def merge(
             groups.append([candidate])
         else:
             home.append(candidate)
-    known = {tuple(sorted(s.text for s in text)): text for text in tested_texts}
+    known = {text_of(text): text for text in tested_texts}
     return [_one(group, known) for group in groups]
 
 
@@ -108,7 +108,7 @@ def _classes(candidate: Candidate, classes: dict[str, int]) -> Lines:
 def _one(group: Sequence[Candidate], known: dict[tuple[str, ...], tuple[Strategy, ...]]) -> Candidate:
     if len(group) == 1:
         return group[0]
-    texts = [tuple(sorted(s.text for s in c.strategies)) for c in group]
+    texts = [text_of(c.strategies) for c in group]
     counts = Counter(texts)
     kept = min(texts, key=lambda text: (text not in known, -counts[text], len(text), text))
     first = group[texts.index(kept)]

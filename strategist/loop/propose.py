@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from strategist.loop.deps import Deps
 from strategist.loop.merge import candidate_id, general_candidates, merge
 from strategist.records.evidence import Evidence
-from strategist.records.library import Candidate, Snapshot
+from strategist.records.library import Candidate, Snapshot, text_of
 
 CONTROL_SHARE = 4
 """At most one candidate in this many is a control."""
@@ -26,7 +26,7 @@ async def propose(deps: Deps, round_: int, coached: Sequence[Candidate], snapsho
     everywhere = general_candidates(round_, merged, known=[e for e in snapshot.entries if e.scope == "general"])
     chosen = choose([*everywhere, *merged], limit=deps.settings.teach.candidates, controls=bool(snapshot.entries))
     tries = _tries(deps, round_)
-    kept = [c.model_copy(update={"index": i, "tries": 1 + tries.get(_text(c), 0)}) for i, c in enumerate(chosen)]
+    kept = [c.model_copy(update={"index": i, "tries": 1 + tries.get(text_of(c.strategies), 0)}) for i, c in enumerate(chosen)]
     deps.store.put_documents(deps.run.id, "candidate", [(c.id, round_, c.index, c) for c in kept])
 
 
@@ -58,9 +58,5 @@ def _tries(deps: Deps, round_: int) -> dict[tuple[str, ...], int]:
         decided = deps.store.documents(deps.run.id, "evidence", Evidence, earlier)
         for candidate, evidence in zip(candidates, decided, strict=True):
             if evidence.decision != "too_few_moments":
-                counts[_text(candidate)] = counts.get(_text(candidate), 0) + 1
+                counts[text_of(candidate.strategies)] = counts.get(text_of(candidate.strategies), 0) + 1
     return counts
-
-
-def _text(candidate: Candidate) -> tuple[str, ...]:
-    return tuple(sorted(s.text for s in candidate.strategies))

@@ -6,6 +6,7 @@ An entry is what passed the gate, with its evidence. Edits make a new version.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -24,6 +25,11 @@ class Strategy(Record):
     text: str
     scope: Scope = "specific"
     rules: tuple[str, ...] = ()
+
+
+def text_of(strategies: Sequence[Strategy]) -> tuple[str, ...]:
+    """The lines in one order: two lists of strategies are the same text where this is equal, however they were ordered."""
+    return tuple(sorted(strategy.text for strategy in strategies))
 
 
 class Guidance(Record):
