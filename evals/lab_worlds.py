@@ -21,6 +21,7 @@ from strategist.lab.worlds import load_world, load_worlds
 from strategist.loop.deps import Deps
 from strategist.loop.runner import ended_well, teach
 from strategist.project import Project, open_project
+from strategist.records.library import SERVABLE
 from strategist.records.run import ArmOutcome
 from strategist.settings import ModelSettings, RetrievalSettings, Settings, TeachSettings
 from strategist.stats import mean_interval
@@ -67,12 +68,12 @@ async def one_run(project: Project) -> Result:
     assert found.lift is not None
     assert bare is not None
     assert library is not None
-    return Result(bare.mean, library.mean, found.lift.mean, len(project.library.entries(("admitted", "approved"))), replies)
+    return Result(bare.mean, library.mean, found.lift.mean, len(project.library.entries(SERVABLE)), replies)
 
 
 async def evaluate(deps: Deps, domain: Domain) -> tuple[ArmOutcome, ...]:
     """Bare and library on all dev personas."""
-    snapshot = deps.library.snapshot(("admitted", "approved"), deps.embedder.id, deps.library.get_floor())
+    snapshot = deps.library_now()
     retriever = await deps.retriever(snapshot)
     parts = StudentParts(deps.student)
     arms = [make_arm("bare", parts), make_arm("library", parts, retriever=retriever, entries=snapshot.entries)]

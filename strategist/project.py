@@ -24,7 +24,7 @@ from strategist.models.client import ModelClient
 from strategist.models.open import open_client, open_model, register_adapter
 from strategist.models.protocol import Chat, Model
 from strategist.records.chat import RoleName
-from strategist.records.library import Status
+from strategist.records.library import SERVABLE, Status
 from strategist.records.run import RunInfo
 from strategist.retrieval.embed import EmbedderChoice, open_embedder, require_embedder
 from strategist.retrieval.index import ExactIndex, Index, IndexChoice, open_index
@@ -173,7 +173,7 @@ class Project:
     @property
     def servable(self) -> tuple[Status, ...]:
         """The statuses that may reach customers."""
-        return ("approved",) if self.settings.serve_status == "approved" else ("admitted", "approved")
+        return ("approved",) if self.settings.serve_status == "approved" else SERVABLE
 
     def live(self) -> LiveLibrary:
         """Guidance from the newest servable entries through the index of the settings; the library's version is checked on every query."""

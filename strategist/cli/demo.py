@@ -16,6 +16,7 @@ from strategist.cli.teach import catch_up, teach_with_bars
 from strategist.errors import SettingsError
 from strategist.evaluation.study import compare, contrasts, summarise
 from strategist.project import open_project
+from strategist.records.library import SERVABLE
 from strategist.records.run import ArmName, ArmOutcome
 from strategist.settings import load_settings
 
@@ -56,7 +57,7 @@ def run(folder: Path, *, seeds: int) -> None:
             catch_up(project)
             outcomes = study(project, ARMS, seeds=seeds, quiet=True)
             print_arms(summarise(outcomes), contrasts(outcomes))
-            entries = project.library.entries(("admitted", "approved"))
+            entries = project.library.entries(SERVABLE)
             say(f"\n{plural(len(entries), 'tested entry', 'tested entries')} in {time.monotonic() - start:.0f} s")
             write(project)
             say(f"look at them: strategist library list --settings {settings}", "dim")

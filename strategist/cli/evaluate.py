@@ -90,7 +90,7 @@ async def _arm(deps: Deps, name: ArmName) -> Arm:
         temperature=student.temperature,
         max_tokens=student.max_tokens,
     )
-    snapshot = deps.library.snapshot(("admitted", "approved"), deps.embedder.id, deps.library.get_floor())
+    snapshot = deps.library_now()
     return make_arm(
         name,
         parts,

@@ -11,6 +11,7 @@ from strategist.cli.progress import Bars
 from strategist.errors import RunInterruptedError, SettingsError, StrategistError
 from strategist.loop.runner import Finished, teach
 from strategist.project import Project, open_project
+from strategist.records.library import SERVABLE
 from strategist.records.run import RunInfo, StopReason
 from strategist.settings import Settings, load_settings
 
@@ -38,7 +39,7 @@ def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from:
             announce(project, info, resume=resume)
         option = "" if path == Path("strategist.toml") else f" --settings {path}"
         finished = teach_with_bars(project, info, quiet=quiet, again=f"`strategist teach --resume{option}` goes on from here")
-        entries = project.library.entries(("admitted", "approved"))
+        entries = project.library.entries(SERVABLE)
         say(f"{finished.id}: {ENDS[finished.stop]}; {plural(len(entries), 'entry', 'entries')} in the library")
         catch_up(project)
         say("next: `strategist report`, `strategist library list`, `strategist evaluate`", "dim")

@@ -14,7 +14,7 @@ from strategist.evaluation.report_data import ReportData
 from strategist.evaluation.study import CheckComparison
 from strategist.records.chat import Usage
 from strategist.records.evidence import Decision
-from strategist.records.library import Entry, Refusal
+from strategist.records.library import SERVABLE, Entry, Refusal
 from strategist.records.run import RoleCost, StopReason
 from strategist.stats import Estimate
 
@@ -61,7 +61,7 @@ def headline(data: ReportData) -> str:
     lift = data.headline.lift if data.headline else None
     if lift is None:
         return "Nothing has been measured yet" if not data.rounds else "Too few conversations were finished to measure anything"
-    if not any(line.entry.status in ("admitted", "approved") for line in data.entries):
+    if not any(line.entry.status in SERVABLE for line in data.entries):
         return "No strategy passed the test: the library is empty"
     if lift.low > 0:
         return f"The library raises the student\u2019s score by {plain(lift.mean)}"
@@ -87,7 +87,7 @@ def standfirst(data: ReportData) -> Standfirst:
 
 def cards(data: ReportData) -> tuple[Card, ...]:
     """The key figures under the headline."""
-    in_use = sum(line.entry.status in ("admitted", "approved") for line in data.entries)
+    in_use = sum(line.entry.status in SERVABLE for line in data.entries)
     tested = sum(line.summary.candidates for line in data.rounds)
     student = [cost for cost in data.costs if cost.role == "student"]
     total = total_cost(data.costs)

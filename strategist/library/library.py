@@ -18,14 +18,13 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from strategist.errors import LibraryError
 from strategist.records.base import Record, digest
-from strategist.records.library import Entry, Event, Floor, Key, Snapshot, Status, Strategy, text_of
+from strategist.records.library import SERVABLE, Entry, Event, Floor, Key, Snapshot, Status, Strategy, text_of
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set
 from strategist.store.texts import read_bodies, write_body
 
 TARGET = "library"
 """Target of events that concern no single entry."""
 Came = Literal["added", "changed", "same", "kept_retired"]
-SERVABLE: tuple[Status, ...] = ("admitted", "approved")
 
 FLOOR_KEY = "library_floor"
 EMBEDDER_KEY = "library_embedder"

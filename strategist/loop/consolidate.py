@@ -14,7 +14,7 @@ from strategist.loop.deps import Deps, Report
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
-from strategist.records.library import Candidate, Entry, Floor, Key, text_of
+from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, text_of
 from strategist.records.trace import Scenario
 from strategist.retrieval.floor import calibrate_floor, fit_floor
 
@@ -82,7 +82,7 @@ async def floor_for(deps: Deps, round_: int) -> Floor:
 
 
 async def _strangers(deps: Deps, round_: int) -> list[float]:
-    entries = [e for e in deps.library.entries(("admitted", "approved")) if e.keys]
+    entries = [e for e in deps.library.entries(SERVABLE) if e.keys]
     states = known_states(deps, round_)
     if not entries or not states:
         return []

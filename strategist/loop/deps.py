@@ -16,7 +16,7 @@ from strategist.domains.domain import Domain
 from strategist.errors import BudgetExceededError
 from strategist.library.library import Library
 from strategist.models.protocol import Chat
-from strategist.records.library import Snapshot
+from strategist.records.library import SERVABLE, Snapshot
 from strategist.records.run import RunInfo, StopReason
 from strategist.retrieval.embed import Embedder
 from strategist.retrieval.retriever import Retriever
@@ -86,13 +86,16 @@ class Deps:
         """The exact ranking over a snapshot: inside the loop nothing else ranks."""
         return await Retriever.build(snapshot, self.embedder, self.settings.retrieval, language=self.domain.language)
 
+    def library_now(self) -> Snapshot:
+        """What can be used of the library at this moment."""
+        return self.library.snapshot(SERVABLE, self.embedder.id, self.library.get_floor())
+
     def snapshot(self, round_: int) -> Snapshot:
         """The snapshot round `round_` works on: taken once, then read back, whatever others write meanwhile."""
         name = f"r{round_}"
         stored = self.store.get_document(self.run.id, "snapshot", name, Snapshot)
         if stored is None:
-            floor = self.library.get_floor()
-            stored = self.library.snapshot(("admitted", "approved"), self.embedder.id, floor)
+            stored = self.library_now()
             self.store.put_document(self.run.id, "snapshot", name, round_, 0, stored)
         return stored
 

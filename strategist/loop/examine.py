@@ -26,7 +26,7 @@ MIN_PROGRESS = 0.01
 
 async def examine(deps: Deps, round_: int, report: Report) -> StopReason | None:
     """Play the dev personas in both arms (and with the teacher, once, if it can act), store the summary, return why to stop or None."""
-    snapshot = deps.library.snapshot(("admitted", "approved"), deps.embedder.id, deps.library.get_floor())
+    snapshot = deps.library_now()
     stored = deps.store.get_document(deps.run.id, "snapshot_after", f"r{round_}", Snapshot)
     if stored is None:
         deps.store.put_document(deps.run.id, "snapshot_after", f"r{round_}", round_, 0, snapshot)

@@ -15,6 +15,8 @@ from strategist.records.base import Record, digest
 from strategist.records.evidence import Evidence
 
 Status = Literal["proposed", "admitted", "approved", "retired"]
+SERVABLE: tuple[Status, ...] = ("admitted", "approved")
+"""The statuses that an entry can be used with."""
 Scope = Literal["specific", "general"]
 GuidanceReason = Literal["matched", "global", "control", "weak", "empty", "fixed", "off"]
 
