@@ -86,31 +86,40 @@ class Budget:
     def reserve(self, bound_tokens: int, bound_usd: float) -> Reservation:
         """Set aside one call with its upper bounds. Raises BudgetExceededError if it does not fit."""
         with self._lock:
-            held = self._open.values()
-            taken = Spent(len(held), sum(r.tokens for r in held), sum(r.usd for r in held))
-            lacking = shortage(self._limits, _add(self._spent, taken), Spent(1, bound_tokens, bound_usd))
-            if lacking is not None:
-                raise BudgetExceededError(
-                    f"the budget is used up: {lacking}",
-                    hint="raise the limit under [budget] in strategist.toml and resume: nothing is lost",
-                )
-            self._count += 1
-            reservation = Reservation(self._count, bound_tokens, bound_usd)
-            self._open[reservation.id] = reservation
-            return reservation
+            return self._reserve(bound_tokens, bound_usd)
 
     async def acquire(self, bound_tokens: int, bound_usd: float) -> Reservation:
         """Like `reserve`, but waits where only the bounds of calls in flight are in the way: they mostly settle for less."""
         while True:
+            with self._lock:
+                try:
+                    return self._reserve(bound_tokens, bound_usd)
+                except BudgetExceededError:
+                    more = Spent(len(self._open) + 1, bound_tokens, bound_usd)
+                    if not self._open or shortage(self._limits, self._spent, more) is not None:
+                        raise
+                turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._settled.append(turn)
             try:
-                return self.reserve(bound_tokens, bound_usd)
-            except BudgetExceededError:
-                more = Spent(self.in_flight + 1, bound_tokens, bound_usd)
-                if not self._open or shortage(self._limits, self._spent, more) is not None:
-                    raise
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._settled.append(turn)
-            await turn
+                await turn
+            finally:
+                with self._lock:
+                    if turn in self._settled:  # cancelled: its loop may be closed when the next call settles
+                        self._settled.remove(turn)
+
+    def _reserve(self, bound_tokens: int, bound_usd: float) -> Reservation:
+        held = self._open.values()
+        taken = Spent(len(held), sum(r.tokens for r in held), sum(r.usd for r in held))
+        lacking = shortage(self._limits, _add(self._spent, taken), Spent(1, bound_tokens, bound_usd))
+        if lacking is not None:
+            raise BudgetExceededError(
+                f"the budget is used up: {lacking}",
+                hint="raise the limit under [budget] in strategist.toml and resume: nothing is lost",
+            )
+        self._count += 1
+        reservation = Reservation(self._count, bound_tokens, bound_usd)
+        self._open[reservation.id] = reservation
+        return reservation
 
     def settle(self, reservation: Reservation, usage: Usage | None) -> None:
         """Replace a reservation by what was used; None: not known, the bound is counted. A second time changes nothing."""

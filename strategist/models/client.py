@@ -2,8 +2,13 @@
 
 Owns the order of things for a call: look into the call log, wait for a slot, pass the budget, write the attempt, send, write the answer,
 use it. Knows no wire format and no role's prompt. Invariants: a key is paid for once, also when asked for twice at the same time; every
-attempt is in the log before it is sent; what cannot be answered is recorded as a failure and raised again on every replay, unless the
-server takes no calls at all, which records nothing final. A cancelled call leaves its attempt as `sent`.
+attempt is in the log before it is sent; what cannot be answered is recorded as a failure and raised again on every replay; a server that is
+down or overloaded stops the run and records nothing final. A cancelled call leaves its attempt as `sent`.
+
+When the attempts at a call are used up, the model's other answers tell whose fault it is. If a call that began after this one's first
+failure was answered, the trouble is this request's: a failure. If none was, it is the server's: the run stops, to be resumed. So that a
+request that is never answered cannot stop its run at every resume, the first call of a client to which this happens is recorded as a
+failure if it happened to it before, under an earlier client; only the first, since in an outage it happens to many.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from strategist.errors import ModelError, ServerUnavailableError, TransientModelError
 from strategist.models.budget import Budget, prompt_bound
@@ -25,6 +31,12 @@ from strategist.store import Answer, CallLog
 
 BACKOFF_S, BACKOFF_CAP_S = 0.5, 20.0
 
+_Verdict = Literal["again", "stop", "failed"]
+"""What follows from an error: another attempt, the end of the run with nothing final, or a recorded failure."""
+
+_WAITED_FOR: frozenset[Purpose] = frozenset({"serve", "try"})
+"""Calls that belong to no run that is resumed: somebody waits for the answer, and may ask again as often as they like."""
+
 
 @dataclass(frozen=True)
 class _Call:
@@ -36,6 +48,14 @@ class _Call:
     sample: int
     key: str
     draw: int
+
+
+@dataclass
+class _Tries:
+    """The attempts at one call: the `number` of the present one (1, 2, ...) and, once one failed, from where on others' answers count."""
+
+    number: int = 1
+    begun: int | None = None
 
 
 def backoff_s(key: str, attempt: int) -> float:
@@ -68,6 +88,7 @@ class ModelClient:
         self._calls, self._budget, self._limiter = calls, budget, limiter
         self._retries, self._price_in, self._price_out, self._sleep = retries, price_in, price_out, sleep
         self._asking: dict[str, asyncio.Event] = {}
+        self._unanswered = False
 
     @property
     def model_name(self) -> str:
@@ -104,25 +125,25 @@ class ModelClient:
             raise answer
 
     async def _pay(self, call: _Call) -> Answer:
-        number = 1
+        tries = _Tries()
         while True:
-            async with self._attempt(call, number) as attempt:
+            async with self._attempt(call, tries) as attempt:
                 try:
                     reply = await self.model.reply(call.request, call.draw)
                 except (ModelError, ServerUnavailableError) as error:
-                    answer = attempt.failed(error, last=number > self._retries)
+                    answer = attempt.failed(error, self._verdict(error, call, attempt))
                 else:
                     answer = attempt.answered(self._priced(reply))
             if answer is not None:
                 return answer
-            await self._sleep(backoff_s(call.key, number))
-            number += 1
+            await self._sleep(backoff_s(call.key, tries.number))
+            tries.number += 1
 
     async def _pay_streaming(self, call: _Call) -> AsyncIterator[str | Answer]:
         """Yields the pieces, then the answer. Retries only as long as no piece is out."""
-        number = 1
+        tries = _Tries()
         while True:
-            async with self._attempt(call, number) as attempt:
+            async with self._attempt(call, tries) as attempt:
                 pieces: list[str] = []
                 stream = self.model.stream(call.request, call.draw)
                 try:
@@ -130,7 +151,7 @@ class ModelClient:
                         pieces.append(piece)
                         yield piece
                 except (ModelError, ServerUnavailableError) as error:
-                    answer = attempt.failed(error, last=number > self._retries and not pieces)
+                    answer = attempt.failed(error, self._verdict(error, call, attempt, broken_off=bool(pieces)))
                     if answer is None and pieces:
                         raise
                 else:
@@ -139,8 +160,26 @@ class ModelClient:
             if answer is not None:
                 yield answer
                 return
-            await self._sleep(backoff_s(call.key, number))
-            number += 1
+            await self._sleep(backoff_s(call.key, tries.number))
+            tries.number += 1
+
+    def _verdict(self, error: ModelError | ServerUnavailableError, call: _Call, attempt: _Attempt, *, broken_off: bool = False) -> _Verdict:
+        """What follows from an error (see the module); a stream that is `broken_off` after its first piece is not used up."""
+        if isinstance(error, ServerUnavailableError):
+            return "stop"
+        if not isinstance(error, TransientModelError):
+            return "failed"
+        tries = attempt.tries
+        if tries.begun is None:
+            # Where nothing is tried again, nobody can begin between the first failure and the last: then the attempt's own time must do.
+            tries.begun = self._limiter.begun if self._retries else attempt.slot.number
+        if broken_off or tries.number <= self._retries:
+            return "again"
+        if self._limiter.answered_since(tries.begun, self.model.name):
+            return "failed"
+        first, self._unanswered = not self._unanswered, True
+        again = first and call.purpose not in _WAITED_FOR and self._calls.was_exhausted(call.key)
+        return "failed" if again else "stop"
 
     def _call(self, request: ModelRequest, purpose: Purpose, sample: int) -> _Call:
         request_hash = digest(request)
@@ -166,19 +205,19 @@ class ModelClient:
             done.set()
 
     @asynccontextmanager
-    async def _attempt(self, call: _Call, number: int) -> AsyncIterator[_Attempt]:
+    async def _attempt(self, call: _Call, tries: _Tries) -> AsyncIterator[_Attempt]:
         """Slot, budget and log row of one attempt. Whatever ends it, slot and reservation are given back."""
         prompt = prompt_bound(call.request)
         tokens = prompt + call.request.max_tokens
         usd = (prompt * self._price_in + call.request.max_tokens * self._price_out) / 1e6
-        async with self._limiter.slot() as slot:
+        async with self._limiter.slot(self.model.name) as slot:
             reservation = await self._budget.acquire(tokens, usd)
             attempt: _Attempt | None = None
             try:
                 row = self._calls.begin(
                     key=call.key,
                     run=self._run,
-                    attempt=number,
+                    attempt=tries.number,
                     role=self.role,
                     model=self.model.name,
                     purpose=call.purpose,
@@ -189,7 +228,7 @@ class ModelClient:
                     held_tokens=tokens,
                     held_usd=usd,
                 )
-                attempt = _Attempt(self._calls, slot, row, number)
+                attempt = _Attempt(self._calls, slot, row, tries, self.model.name)
                 yield attempt
             finally:
                 self._budget.settle(reservation, attempt.usage if attempt is not None else None)
@@ -198,8 +237,9 @@ class ModelClient:
 class _Attempt:
     """One attempt that was written down and is to be settled. `usage` None: not known, the upper bound counts."""
 
-    def __init__(self, calls: CallLog, slot: Slot, row: int, number: int) -> None:
-        self._calls, self._slot, self._row, self._number = calls, slot, row, number
+    def __init__(self, calls: CallLog, slot: Slot, row: int, tries: _Tries, model: str) -> None:
+        self.slot, self.tries = slot, tries
+        self._calls, self._row, self._model = calls, row, model
         self._started = time.perf_counter()
         self.usage: Usage | None = None
 
@@ -209,7 +249,7 @@ class _Attempt:
 
     def answered(self, reply: Reply) -> Answer:
         """Record what the model said: a reply, or a failure if it is empty or a refusal."""
-        self._slot.succeeded()
+        self.slot.succeeded()
         if reply.finish == "refusal":
             answer = self._calls.fail(self._row, "refusal", f"the model refuses: {reply.text[:200]}", self._ms, usage=reply.usage)
         elif not reply.text.strip() and not reply.tool_calls:
@@ -219,17 +259,22 @@ class _Attempt:
         self.usage = reply.usage
         return answer
 
-    def failed(self, error: ModelError | ServerUnavailableError, *, last: bool) -> Answer | None:
-        """Record an error; None: it may be tried again. A server that takes no calls at all is raised."""
+    def failed(self, error: ModelError | ServerUnavailableError, verdict: _Verdict) -> Answer | None:
+        """Record an error as the verdict says; None: it may be tried again. Raises ServerUnavailableError where the run is to stop."""
         transient = error if isinstance(error, TransientModelError) else None
         if transient is not None:
-            self._slot.throttled(rate_limited=transient.rate_limited, retry_after=transient.retry_after)
+            self.slot.throttled(rate_limited=transient.rate_limited, retry_after=transient.retry_after)
         lost = transient is not None and transient.lost
         self.usage = None if lost else Usage()
-        if isinstance(error, ServerUnavailableError) or (transient is not None and not last):
-            self._calls.retry(self._row, error.message, self._ms, lost=lost)
-            if transient is None:
-                raise error
+        if isinstance(error, ServerUnavailableError) or verdict != "failed":
+            self._calls.retry(self._row, error.message, self._ms, lost=lost, exhausted=verdict == "stop" and transient is not None)
+            if verdict == "stop":
+                raise error if transient is None else self._unavailable(transient)
             return None
-        message = error.message if transient is None else f"{error.message} (tried {self._number} times)"
+        message = error.message if transient is None else f"{error.message} (tried {self.tries.number} times)"
         return self._calls.fail(self._row, error.kind, message, self._ms, hint=error.hint, lost=lost)
+
+    def _unavailable(self, error: TransientModelError) -> ServerUnavailableError:
+        tried = f"{self._model}: tried {self.tries.number} times, and no other call that began meanwhile was answered"
+        hint = "start the model server again, or wait until it is less busy; then resume: nothing is lost"
+        return ServerUnavailableError(f"{error.message} ({tried})", hint=hint)

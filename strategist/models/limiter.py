@@ -1,8 +1,9 @@
 """One limiter per server: how many calls may be in flight, and when none may start.
 
 Owns the window (additive increase, multiplicative decrease, as in TCP: Chiu and Jain 1989), the queue (first come, first served) and the
-pause that a server asked for. Knows no request. Invariants: never more than `max_in_flight` slots out; a cancelled waiter neither keeps nor
-loses a slot for others; one burst of 429 halves the window once, not once per reply.
+pause that a server asked for; and, per model, the last call to begin that was answered. Knows no request. Invariants: never more than
+`max_in_flight` slots out; a cancelled waiter neither keeps nor loses a slot for others; one burst of 429 halves the window once, not once
+per reply.
 """
 
 from __future__ import annotations
@@ -59,15 +60,15 @@ class Window:
 
 
 class Slot:
-    """A place in flight. The caller reports what became of its call."""
+    """A place in flight, the limiter's `number`-th (1, 2, ...). The caller reports what became of its call."""
 
-    def __init__(self, limiter: Limiter, epoch: int) -> None:
-        self._limiter = limiter
-        self._epoch = epoch
+    def __init__(self, limiter: Limiter, epoch: int, number: int, model: str) -> None:
+        self.number = number
+        self._limiter, self._epoch, self._model = limiter, epoch, model
 
     def succeeded(self) -> None:
         """The server answered."""
-        self._limiter.grow()
+        self._limiter.grow(self._model, self.number)
 
     def throttled(self, *, rate_limited: bool, retry_after: float | None) -> None:
         """The server asked for less (429: the window shrinks) or for a pause (retry-after, in seconds: nobody starts before)."""
@@ -97,6 +98,8 @@ class Limiter:
         self._window = Window(max_in_flight, float(max_in_flight))
         self._clock, self._sleep = clock, sleep
         self._out = 0
+        self._begun = 0
+        self._answered: dict[str, int] = {}
         self._paused_until = 0.0
         self._queue: deque[_Waiter] = deque()
         self._lock = threading.Lock()
@@ -111,8 +114,19 @@ class Limiter:
         """Slots that are out."""
         return self._out
 
+    @property
+    def begun(self) -> int:
+        """How many calls have begun: the number of the last slot."""
+        return self._begun
+
+    def answered_since(self, begun: int, model: str) -> bool:
+        """Whether the server has answered a call to `model` that began after its first `begun` ones.
+
+        What was in flight when a server went down is often answered after the first failure is seen; so the order of beginnings counts."""
+        return self._answered.get(model, 0) > begun
+
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Slot]:
+    async def slot(self, model: str = "") -> AsyncIterator[Slot]:
         """Wait for a place and for the end of a pause; the place is free again at the end of the block, however it ends."""
         waiter = _Waiter(asyncio.get_running_loop())
         with self._lock:
@@ -122,7 +136,10 @@ class Limiter:
             await waiter.turn
             while (pause := self._paused_until - self._clock()) > 0:
                 await self._sleep(pause)
-            yield Slot(self, self._window.epoch)
+            with self._lock:
+                self._begun += 1
+                slot = Slot(self, self._window.epoch, self._begun, model)
+            yield slot
         finally:
             with self._lock:
                 if waiter.granted:
@@ -136,9 +153,10 @@ class Limiter:
         with self._lock:
             self._window = self._window.capped(max_in_flight)
 
-    def grow(self) -> None:
-        """Count a success."""
+    def grow(self, model: str, number: int) -> None:
+        """Count a success: of the call to `model` in slot `number`."""
         with self._lock:
+            self._answered[model] = max(number, self._answered.get(model, 0))
             self._window = self._window.grown()
             self._grant()
 

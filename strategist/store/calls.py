@@ -28,6 +28,7 @@ Answer = Reply | ModelError
 """What a key was finally answered with: a reply, or a failure that is raised on every replay."""
 
 REPLAYED = "replayed"
+EXHAUSTED = "exhausted"
 
 _Values = Mapping[str, str | float | None]
 
@@ -102,11 +103,20 @@ class CallLog:
         with self._store.transaction() as conn:
             return _finish(conn, id, {**values, **known}) or ModelError(message, kind=kind, hint=hint)
 
-    def retry(self, id: int, message: str, ms: float, *, lost: bool = False) -> None:  # noqa: A002
-        """Record an attempt without an answer. `lost`: the server may have billed it, so its upper bound stays in the ledger."""
-        values: _Values = {"status": "retry", "error_kind": "transient", "error": message, "ms": ms, **({} if lost else _used(Usage()))}
+    def retry(self, id: int, message: str, ms: float, *, lost: bool = False, exhausted: bool = False) -> None:  # noqa: A002
+        """Record an attempt without an answer. `lost`: the server may have billed it, so its upper bound stays in the ledger.
+
+        `exhausted`: no further attempt follows, and yet nothing is final (see `was_exhausted`)."""
+        values: _Values = {"status": "retry", "error_kind": EXHAUSTED if exhausted else "transient", "error": message, "ms": ms}
+        known: _Values = {} if lost else _used(Usage())
         with self._store.transaction() as conn:
-            _finish(conn, id, values)
+            _finish(conn, id, {**values, **known})
+
+    def was_exhausted(self, key: str) -> bool:
+        """Whether all attempts at this key were used up before without a final answer."""
+        query = select(func.count()).where(_c.key == key, _c.status == "retry", _c.error_kind == EXHAUSTED)
+        with self._store.database.reading() as conn:
+            return bool(conn.scalar(query))
 
     def mark_abandoned(self, run: str) -> int:
         """Mark what a dead process of this run left in flight; it stays counted. Returns how many attempts that were."""

@@ -117,3 +117,18 @@ def test_the_prompt_bound_counts_bytes_templates_and_tools() -> None:
     assert prompt_bound(longer) >= prompt_bound(plain) + 100
     assert prompt_bound(plain.model_copy(update={"tools": (tool,)})) > prompt_bound(plain) + 250
     assert prompt_bound(plain.model_copy(update={"json_schema": {"title": "T" * 50}})) > prompt_bound(plain) + 50
+
+
+def test_a_waiter_that_was_cancelled_in_a_loop_that_is_closed_is_forgotten() -> None:
+    """Regression: one wall may serve several loops, one after the other, and the next call that settled woke somebody in a closed one."""
+    budget = Budget(BudgetSettings(tokens=100))
+    first = budget.reserve(80, 0.0)
+
+    async def gives_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(budget.acquire(80, 0.0), 0.01)
+
+    asyncio.run(gives_up())
+    budget.settle(first, Usage(prompt_tokens=10))
+    assert budget.in_flight == 0
+    assert asyncio.run(budget.acquire(80, 0.0)).tokens == 80

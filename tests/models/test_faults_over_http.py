@@ -24,7 +24,7 @@ from strategist.models.client import ModelClient
 from strategist.models.limiter import Limiter
 from strategist.records.chat import Message, ModelRequest, Reply
 from strategist.settings import BudgetSettings
-from strategist.store import CallLog, Store, open_store
+from strategist.store import CallLog, Spent, Store, open_store
 from strategist.store.tables import calls as calls_table
 from tests.fake_openai import Answer, FakeOpenAI
 
@@ -80,7 +80,6 @@ def test_passing_faults_are_survived(tmp_path: Path, answers: list[Answer], expe
 @pytest.mark.parametrize(
     ("answer", "kind", "seen"),
     [
-        (Answer("busy", status=503), "model", 4),
         (Answer("too long", status=400), "model", 1),
         (Answer(""), "empty_reply", 1),
         (Answer(None, refusal="never"), "refusal", 1),
@@ -109,6 +108,41 @@ def test_a_wrong_key_and_a_dead_server_leave_the_way_open(tmp_path: Path) -> Non
         with FakeOpenAI() as server:
             (reply,) = asyncio.run(ask_all(make_client(store, server.url), 1))
             assert isinstance(reply, Reply)
+
+
+def test_an_outage_under_32_in_flight_is_nobodys_failure(tmp_path: Path) -> None:
+    """The calls that were in flight when the server went down had seen others answered; that says nothing about them."""
+    down = threading.Event()
+
+    def script(body: dict[str, Any], number: int) -> Answer:
+        if number >= 60:
+            down.set()
+        return Answer("loading", status=503) if down.is_set() else Answer("fine", delay_s=0.001 * (number % 7))
+
+    with FakeOpenAI(script) as server, open_store(tmp_path / "a.db") as store:
+        budget = Budget(BudgetSettings())
+        results = asyncio.run(ask_all(make_client(store, server.url, budget=budget), 200))
+        before = attempts(store)
+        assert before == {"ok": sum(isinstance(result, Reply) for result in results), "retry": len(server.requests) - before["ok"]}
+        assert all(isinstance(result, Reply | ServerUnavailableError) for result in results)
+        assert budget.spent == CallLog(store).spent("r") == Spent(len(server.requests), before["ok"] * 25, 0.0)
+        server.script = lambda body, number: Answer("fine")
+        results = asyncio.run(ask_all(make_client(store, server.url), 200))
+        assert all(isinstance(result, Reply) for result in results)
+        assert attempts(store) == before | {"ok": 200}
+
+
+def test_a_request_that_breaks_a_server_which_is_up_is_a_failure(tmp_path: Path) -> None:
+    def script(body: dict[str, Any], number: int) -> Answer:
+        return Answer("oops", status=500) if body["messages"][0]["content"] == "question 3" else Answer("fine", delay_s=0.002)
+
+    with FakeOpenAI(script) as server, open_store(tmp_path / "a.db") as store:
+        results = asyncio.run(ask_all(make_client(store, server.url, in_flight=2), 20))
+        assert [i for i, result in enumerate(results) if not isinstance(result, Reply)] == [3]
+        assert "answers 500: oops (tried 4 times)" in str(results[3])
+        again = asyncio.run(ask_all(make_client(store, server.url), 20))
+        assert str(again[3]) == str(results[3])
+        assert len(server.requests) == 23
 
 
 def test_a_budget_under_32_in_flight_with_retries_is_never_exceeded(tmp_path: Path) -> None:

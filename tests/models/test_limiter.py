@@ -52,6 +52,22 @@ def test_one_window_of_successes_gives_about_one_slot_more() -> None:
     assert 8.9 < window.size < 9.0
 
 
+def test_an_answer_counts_from_the_beginning_of_its_call_and_for_its_model() -> None:
+    async def main() -> None:
+        limiter = Limiter(3)
+        async with limiter.slot("a") as first, limiter.slot("a") as second, limiter.slot("b") as third:
+            assert (first.number, second.number, third.number, limiter.begun) == (1, 2, 3, 3)
+            assert not limiter.answered_since(0, "a")
+            second.succeeded()
+            first.succeeded()  # a later answer to an earlier call takes nothing back
+            third.succeeded()
+        assert [limiter.answered_since(begun, "a") for begun in range(4)] == [True, True, False, False]
+        assert limiter.answered_since(2, "b")
+        assert not limiter.answered_since(0, "c")
+
+    asyncio.run(main())
+
+
 def test_never_more_in_flight_than_allowed_and_first_come_first_served() -> None:
     async def main() -> None:
         limiter, now, peak, order = Limiter(3), 0, 0, []

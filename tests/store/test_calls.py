@@ -87,6 +87,17 @@ def test_a_key_keeps_the_first_of_two_answers(store: Store) -> None:
     assert log.spent("r").calls == 3
 
 
+def test_only_attempts_that_were_used_up_mark_a_key_as_exhausted(store: Store) -> None:
+    log = CallLog(store)
+    for key, exhausted in (("a", False), ("b", False), ("b", True)):
+        log.retry(begin(log, key), "503", 1.0, exhausted=exhausted)
+    log.fail(begin(log, "c"), "model", "bad", 1.0)
+    begin(log, "d")
+    assert [key for key in "abcde" if log.was_exhausted(key)] == ["b"]
+    assert log.find("b") is None
+    assert log.totals("r")[0].retries == 3
+
+
 def test_totals_and_replies(store: Store) -> None:
     log = CallLog(store)
     log.succeed(begin(log, "a"), REPLY, 1.0)

@@ -17,8 +17,12 @@ from strategist.models.adapters.openai import OpenAIModel
 from strategist.models.streams import ReplyStream
 from strategist.records.chat import ModelRequest, Reply
 
-# Without these, OpenMP threads spin while they wait and starve every other process of the machine.
-_QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+# By default OpenMP threads spin while they wait and starve every other process of the machine. Measured with the 1.5B on 2 cores, for 50
+# tokens: spinning 2.4 s, this 3.0 s, no spinning at all 3.6 s; prefill is the same.
+_QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
+_OWN_CONVERSATION = 0.9
+"""Share of a prompt that a slot must hold to be the one for it. All conversations begin with the same brief: with llama.cpp's default, 0.1,
+any slot would do, and a conversation's own turns would seldom be found. Below the share, llama.cpp looks into its cache in memory."""
 
 
 class EmbeddedModel:
@@ -78,6 +82,7 @@ class EmbeddedModel:
         params.hostnames, params.port = ["127.0.0.1"], 0
         params.n_parallel, params.n_ctx = self._slots, self._slots * self._context
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
+        params.slot_prompt_similarity = _OWN_CONVERSATION
         params.verbosity = -1
         try:
             server = xllamacpp.Server(params)
