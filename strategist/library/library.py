@@ -122,12 +122,15 @@ class Library:
                 )
             return self._set_status(id, "approved", actor=actor, action="approve", reason=reason)
 
-    def edit(self, id: str, strategies: Sequence[Strategy], *, actor: str, reason: str) -> Entry:  # noqa: A002
-        """Change an entry's lines: a new version, proposed and without evidence. The same lines change nothing."""
+    def edit(self, id: str, strategies: Sequence[Strategy], *, actor: str, reason: str, brief: str = "") -> Entry:  # noqa: A002
+        """Change an entry's lines: a new version, proposed and without evidence. The same lines change nothing.
+
+        Raises LibraryError for lines that fail lint. `brief` is the policy whose amounts and times they may name."""
         with self._store.transaction() as conn:
             old = _get(conn, id)
             if tuple(strategies) == old.strategies:
                 return old
+            _lint(old, strategies, brief)
             changes = {"strategies": tuple(strategies), "evidence": None, "status": "proposed"}
             return self._new_version(conn, old, changes, actor=actor, action="edit", reason=reason)
 
@@ -135,11 +138,10 @@ class Library:
         """Let an entry be found under more keys: a new version with the same tested text, its evidence and its status."""
         with self._store.transaction() as conn:
             old = _get(conn, id)
-            known = {(key.scenario, key.text) for key in old.keys}
-            fresh = tuple(key for key in dict.fromkeys(keys) if (key.scenario, key.text) not in known)
-            if not fresh or (marker is not None and not _take(conn, marker)):
+            wide = old.with_keys(keys)
+            if wide == old or (marker is not None and not _take(conn, marker)):
                 return old
-            return self._new_version(conn, old, {"keys": old.keys + fresh}, actor=actor, action="widen", reason=reason)
+            return self._new_version(conn, old, {"keys": wide.keys}, actor=actor, action="widen", reason=reason)
 
     def get_floor(self) -> Floor | None:
         """The injection floor in force; None if none was set."""
@@ -222,6 +224,19 @@ def _bring_one(conn: Connection, entry: Entry, *, actor: str, reason: str) -> Ca
     if not known and entry.status in SERVABLE and (entry.evidence is None or entry.evidence.decision != "admitted"):
         entry = entry.model_copy(update={"status": "proposed"})  # a file can claim a status, not evidence
     return _put(conn, entry, actor=actor, action="import", reason=reason)
+
+
+def _lint(entry: Entry, strategies: Sequence[Strategy], brief: str) -> None:
+    """What needs no conversation of it: a person's text is held to the rules that an advisor's is."""
+    from strategist.library.lint import lint_candidate
+
+    faults = lint_candidate(strategies, teacher_reply=None, customer_texts=(), brief=brief)
+    if not faults:
+        return
+    hint = "take out what is named here; a line is one order, with its condition first if it has one"
+    if {"money", "time"} & {fault.rule for fault in faults}:
+        hint += "; amounts and times must stand in the brief, given as `brief=`"
+    raise LibraryError(f"{entry.ref} is not changed: {'; '.join(fault.message for fault in faults)}", hint=hint)
 
 
 def _newest(conn: Connection, statuses: Sequence[str]) -> tuple[Entry, ...]:

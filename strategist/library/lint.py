@@ -78,7 +78,7 @@ def lint_strategy(text: str, *, teacher_reply: str | None, customer_texts: Seque
         ("characters", _odd_characters(text)),
         ("one_line", "more than one line" if len(text.splitlines()) > 1 else None),
         ("too_long", _too_long(plain)),
-        ("delimiter", "contains our own delimiter" if has_delimiter(text) or has_delimiter(plain) else None),
+        ("delimiter", "contains our own delimiter" if has_delimiter(text) else None),
         ("injection", _first(_INJECTION, plain, "reads as an order to the model")),
         ("contact", _first(_CONTACT, plain, "link, e-mail address or phone number")),
         ("example", _first(_EXAMPLE, plain, "example sentence or quotation")),
