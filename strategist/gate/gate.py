@@ -47,10 +47,11 @@ async def run_gate(
     needed = settings.first_stage + settings.second_stage
     moments = [choose_moments(c, ranked, k=k, needed=needed) for c, ranked in zip(candidates, ranked_moments, strict=True)]
     ready = [index for index, found in enumerate(moments) if found.shortage == 0]
-    turns = _Turns(answer, concurrency, expected=2 * needed * len(ready), progress=progress)
+    places = asyncio.Semaphore(concurrency)
+    turns = _Turns(answer, expected=2 * needed * len(ready), progress=progress)
 
     async def play(indices: Sequence[int], stage: Stage) -> dict[int, tuple[Pair, ...]]:
-        work = [run_pairs(candidates[i], _part(moments[i], settings, stage), stage, answer=turns.play) for i in indices]
+        work = [run_pairs(candidates[i], _part(moments[i], settings, stage), stage, answer=turns.play, places=places) for i in indices]
         return dict(zip(indices, await in_order(work), strict=True))
 
     first = await play(ready, 1)
@@ -79,25 +80,23 @@ def _check(candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[Ra
 
 
 class _Turns:
-    """Limits, counts and, once a turn has raised, stops the student turns of one round."""
+    """Counts and, once a turn has raised, stops the student turns of one round."""
 
-    def __init__(self, answer: Answer, concurrency: int, *, expected: int, progress: Progress | None) -> None:
+    def __init__(self, answer: Answer, *, expected: int, progress: Progress | None) -> None:
         self._answer = answer
-        self._places = asyncio.Semaphore(concurrency)
         self._expected = expected
         self._progress = progress
         self._done = 0
         self._error: Exception | None = None
 
     async def play(self, scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
-        async with self._places:
-            if self._error is not None:
-                raise self._error
-            try:
-                answered = await self._answer(scenario, sample, candidate)
-            except Exception as error:
-                self._error = self._error or error
-                raise
+        if self._error is not None:
+            raise self._error
+        try:
+            answered = await self._answer(scenario, sample, candidate)
+        except Exception as error:
+            self._error = self._error or error
+            raise
         self._done += 1
         self._report()
         return answered

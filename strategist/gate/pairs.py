@@ -45,12 +45,15 @@ def sample_number(candidate: Candidate, stage: Stage, arm: Arm, scenario: str) -
     return stable_int("admit", candidate.id, candidate.tries, stage, arm, scenario)
 
 
-async def run_pairs(candidate: Candidate, moments: Sequence[RankedScenario], stage: Stage, *, answer: Answer) -> tuple[Pair, ...]:
-    """Play both arms at every moment, all at once (the caller's `answer` limits), and return the pairs in the order of `moments`.
+async def run_pairs(
+    candidate: Candidate, moments: Sequence[RankedScenario], stage: Stage, *, answer: Answer, places: asyncio.Semaphore
+) -> tuple[Pair, ...]:
+    """Play both arms at every moment, as many moments at a time as there are `places`, and return the pairs in the order of `moments`.
 
+    The arms of one moment come one after the other: their requests begin alike, so the second finds the first in the server's prefix cache.
     Raises what `answer` raises, after every turn that was under way has ended, so that nothing paid for is lost.
     """
-    return tuple(await in_order(_play(candidate, moment, stage, answer) for moment in moments))
+    return tuple(await in_order(_play(candidate, moment, stage, answer, places) for moment in moments))
 
 
 async def in_order(work: Iterable[Awaitable[Result]]) -> list[Result]:
@@ -64,14 +67,11 @@ async def in_order(work: Iterable[Awaitable[Result]]) -> list[Result]:
     return done
 
 
-async def _play(candidate: Candidate, moment: RankedScenario, stage: Stage, answer: Answer) -> Pair:
+async def _play(candidate: Candidate, moment: RankedScenario, stage: Stage, answer: Answer, places: asyncio.Semaphore) -> Pair:
     scenario = moment.scenario
-    baseline, guided = await in_order(
-        [
-            answer(scenario, sample_number(candidate, stage, "baseline", scenario.id), None),
-            answer(scenario, sample_number(candidate, stage, "guided", scenario.id), candidate),
-        ]
-    )
+    async with places:
+        baseline = await answer(scenario, sample_number(candidate, stage, "baseline", scenario.id), None)
+        guided = await answer(scenario, sample_number(candidate, stage, "guided", scenario.id), candidate)
     return make_pair(moment, stage, baseline, guided)
 
 

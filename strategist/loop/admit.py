@@ -25,9 +25,10 @@ from strategist.records.trace import Grade, Scenario
 from strategist.retrieval.mask import key_text
 
 SEARCH = 5_000
-"""How many persona indices are looked at for customers of the wanted issues."""
-OPENINGS = 8
-"""Openings drawn per missing moment: they cost no student reply, and only some of them are like the candidate's keys."""
+"""How many persona indices are looked at for customers of the wanted issues, for openings and again for conversations."""
+OPENINGS = {"scripted": 8, "model": 2}
+"""Openings drawn per missing moment, by kind of customer: they cost no student reply, and only some of them are like the candidate's keys.
+A customer by a model costs a call for each."""
 
 
 async def admit(deps: Deps, round_: int, report: Report) -> None:
@@ -58,7 +59,7 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
         k=deps.settings.retrieval.k,
         student=deps.student.model_name,
         snapshot_hash=snapshot.hash,
-        concurrency=4 * deps.settings.student.max_in_flight,
+        concurrency=deps.lanes,
         progress=report,
     )
     _store(deps, round_, candidates, evidence)
@@ -86,11 +87,10 @@ def _wanted(deps: Deps, bed: TestBed, candidates: Sequence[Candidate], usable: S
     return wanted
 
 
-def extra_personas(deps: Deps, round_: int, wanted: dict[str, int]) -> list[tuple[int, Persona]]:
-    """(index, persona) of new train personas with the wanted issues, at most as many per issue as wanted."""
+def extra_personas(deps: Deps, first_index: int, wanted: dict[str, int]) -> list[tuple[int, Persona]]:
+    """(index, persona) of train personas from `first_index` on with the wanted issues, at most as many per issue as wanted."""
     left, found = dict(wanted), []
-    start = EXTRA_FIRST_INDEX + round_ * SEARCH
-    for index in range(start, start + SEARCH):
+    for index in range(first_index, first_index + SEARCH):
         if not any(left.values()):
             break
         persona = deps.domain.draw("train", index, deps.run.seed)
@@ -108,15 +108,16 @@ async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str,
         except ModelError:
             return None  # a customer that cannot speak is no test moment; the failure is in the call log
 
-    personas = extra_personas(deps, round_, {issue: OPENINGS * short for issue, short in wanted.items()})
-    opened = await in_order(opening, personas, lambda done, total: None)
+    each = OPENINGS[deps.settings.customer.kind]
+    personas = extra_personas(deps, EXTRA_FIRST_INDEX + 2 * round_ * SEARCH, {issue: each * short for issue, short in wanted.items()})
+    opened = await in_order(opening, personas, lambda done, total: None, lanes=deps.lanes)
     await _add(deps, round_, bed, [state for state in opened if state is not None], first=0)
 
 
 async def _add_conversations(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int]) -> None:
-    personas = extra_personas(deps, round_, wanted)[: deps.settings.teach.conversations]
+    personas = extra_personas(deps, EXTRA_FIRST_INDEX + (2 * round_ + 1) * SEARCH, wanted)[: deps.settings.teach.conversations]
     traces = await play_personas(deps, round_, personas, lambda done, total: None)
-    states = [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language)) if s.turn > 0]
+    states = [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language))]
     await _add(deps, round_, bed, states, first=SEARCH)
 
 

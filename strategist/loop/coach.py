@@ -12,27 +12,16 @@ from typing import Literal
 from strategist.conversation import replay
 from strategist.errors import ModelError
 from strategist.library.lint import lint_candidate
+from strategist.loop.coached import Coached
 from strategist.loop.deps import Deps, Report, in_order
 from strategist.loop.merge import candidate_id
 from strategist.loop.propose import propose
 from strategist.loop.select import Selection
-from strategist.records.base import Record, stable_int
+from strategist.records.base import stable_int
 from strategist.records.library import Candidate, Guidance, Key, Refusal, Strategy
 from strategist.records.trace import Scenario
 from strategist.retrieval.retriever import Retriever
 from strategist.roles.protocols import Advice, Attempt
-
-
-class Coached(Record):
-    """What came of one state: a candidate (maybe a control), a refusal, or neither (failed, or no gap after all)."""
-
-    scenario: str
-    kind: Literal["candidate", "control", "refusal", "no_gap", "failed"]
-    candidate: Candidate | None = None
-    refusal: Refusal | None = None
-    attempts: tuple[Attempt, ...] = ()
-    advice: tuple[Advice, ...] = ()
-    message: str = ""
 
 
 async def coach(deps: Deps, round_: int, report: Report) -> None:
@@ -50,7 +39,7 @@ async def coach(deps: Deps, round_: int, report: Report) -> None:
         except ModelError as error:
             return Coached(scenario=scenario.id, kind="failed", message=f"{error.kind}: {error.message}")
 
-    coached = await in_order(one, chosen, report)
+    coached = await in_order(one, chosen, report, lanes=deps.lanes)
     store, run = deps.store, deps.run.id
     store.put_documents(run, "coached", [(c.scenario, round_, i, c) for i, c in enumerate(coached)])
     refusals = [c.refusal for c in coached if c.refusal is not None]

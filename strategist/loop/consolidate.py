@@ -1,20 +1,20 @@
 """consolidate: what the gate admitted goes into the library, in one transaction, and the injection floor is fitted anew.
 
-A candidate whose text stands in the library already widens that entry's keys; anything else becomes a new entry. The marker makes a second
-run of this node do nothing.
+A candidate whose text stands in the library already widens that entry's keys; anything else becomes a new entry. Markers, and the snapshot
+that is written last, make a second run of this node do nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strategist.loop.admit import known_states
 from strategist.loop.deps import Deps, Report
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
-from strategist.records.evidence import Evidence
-from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, text_of
+from strategist.records.evidence import Evidence, Pair
+from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, Snapshot, text_of
 from strategist.records.trace import Scenario
 from strategist.retrieval.floor import calibrate_floor, fit_floor
 
@@ -28,28 +28,42 @@ FLOOR_PAIRS = 60
 
 
 async def consolidate(deps: Deps, round_: int, report: Report) -> None:
-    """Write the round's admitted candidates and the floor."""
+    """Write the round's admitted candidates and the floor, and keep the library as this round leaves it.
+
+    That is the round's snapshot with the round's own changes: what others write meanwhile is seen by the next round."""
+    store, run = deps.store, deps.run.id
     evidence = dict(_evidence(deps, round_))
-    admitted = [c for c in deps.store.documents(deps.run.id, "candidate", Candidate, round_) if evidence[c.id].decision == "admitted"]
-    snapshot = deps.snapshot(round_)
+    admitted = [c for c in store.documents(run, "candidate", Candidate, round_) if evidence[c.id].decision == "admitted"]
+    if store.get_document(run, "snapshot_after", f"r{round_}", Snapshot) is None:
+        entries = _write(deps, round_, admitted, evidence)
+        floor = await floor_for(deps, round_, entries)
+        deps.library.set_floor(floor)
+        after = Snapshot(entries=entries, floor=floor, embedder=deps.embedder.id)
+        store.put_document(run, "snapshot_after", f"r{round_}", round_, 0, after)
+    report(len(admitted), len(evidence))
+
+
+def _write(deps: Deps, round_: int, admitted: Sequence[Candidate], evidence: Mapping[str, Evidence]) -> tuple[Entry, ...]:
+    """Write what was admitted; returns the snapshot's entries with these changes, by id. A text that a person changed or retired since
+    the snapshot is not touched."""
+    after = {e.id: e for e in deps.snapshot(round_).entries}
     states = {s.id: s for s in known_states(deps, round_, extras=True)}
-    known = {text_of(e.strategies): e for e in snapshot.entries if e.strategies and e.scope == "specific"}
+    known = {text_of(e.strategies): e for e in after.values() if e.strategies and e.scope == "specific"}
     new: list[Entry] = []
     for candidate in admitted:
         twin = known.get(text_of(candidate.strategies)) if candidate.scope == "specific" else None
-        if twin is not None and not candidate.is_control:
-            deps.library.widen(
-                twin.id,
-                candidate.keys,
-                actor="strategist",
-                reason=f"round {round_}: same text, tested on {candidate.id}",
-                marker=_marker(deps, round_, candidate.id),
-            )
-        else:
+        if twin is None:
             new.append(_entry(deps, round_, candidate, evidence[candidate.id], states))
+            continue
+        after[twin.id] = after[twin.id].with_keys(candidate.keys)
+        now = deps.library.get(twin.id)
+        if text_of(now.strategies) == text_of(twin.strategies) and now.status in SERVABLE:
+            reason = f"round {round_}: same text, tested on {candidate.id}"
+            deps.library.widen(twin.id, candidate.keys, actor="strategist", reason=reason, marker=_marker(deps, round_, candidate.id))
     deps.library.add(new, actor="strategist", reason=f"admitted in round {round_}", marker=_marker(deps, round_, "add"))
-    deps.library.set_floor(await floor_for(deps, round_))
-    report(len(admitted), len(evidence))
+    there = {e.id: e.version for e in deps.library.entries()}
+    after |= {e.id: e.model_copy(update={"version": there[e.id]}) for e in new if e.id in there}  # the others say what a person retired
+    return tuple(after[name] for name in sorted(after))
 
 
 def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> tuple[Key, ...]:
@@ -61,33 +75,59 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
     return tuple(keys.values())[:MAX_KEYS]
 
 
-async def floor_for(deps: Deps, round_: int) -> Floor:
-    """The floor after this round: fixed by settings, else where the lower bound of uplift is above 0, and never below the calibrated one.
+async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
+    """The floor over these entries: fixed by settings, else where the lower bound of uplift is above 0, and never below the calibrated one.
 
-    Calibrated: at one moment in twenty an entry written for other issues scores higher. Fitted: on first-stage pairs of admitted entries;
-    their second-stage pairs decided admission, these did not enter that test.
+    Calibrated: at one moment in twenty an entry written for other issues scores higher. Fitted: on the second-stage pairs of every
+    candidate that reached that stage, admitted or not. Nothing about these pairs decided that they are counted, so the curve is not
+    flattered; candidates that failed make it careful. Where it finds no score at all, the calibrated floor holds: each entry has its test.
     """
     fixed = deps.settings.retrieval.floor
     if fixed is not None:
         return Floor(score=fixed, source="fixed")
-    base = calibrate_floor(await _strangers(deps, round_))
-    points = []
-    for earlier in range(round_ + 1):
-        candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
-        for candidate, (_, evidence) in zip(candidates, _evidence(deps, earlier), strict=True):
-            if evidence.decision == "admitted" and candidate.scope == "specific" and not candidate.is_control:
-                points += [(pair.score, pair.uplift, pair.persona) for pair in evidence.pairs if pair.stage == 1 and pair.failure is None]
+    base = calibrate_floor(await _strangers(deps, round_, entries))
+    points = await _uplifts(deps, round_)
     fitted = fit_floor(points) if len(points) >= FLOOR_PAIRS else None
     return fitted if fitted is not None and fitted.score > base.score else base
 
 
-async def _strangers(deps: Deps, round_: int) -> list[float]:
-    entries = [e for e in deps.library.entries(SERVABLE) if e.keys]
+async def _uplifts(deps: Deps, round_: int) -> list[tuple[float, float, str]]:
+    """(score, uplift, persona) of the second-stage pairs of this and earlier rounds."""
+    states = {s.id: s for s in known_states(deps, round_, extras=True)}
+    points: list[tuple[float, float, str]] = []
+    for earlier in range(round_ + 1):
+        candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
+        for candidate, (_, evidence) in zip(candidates, _evidence(deps, earlier), strict=True):
+            pairs = [p for p in evidence.pairs if p.stage == 2 and p.failure is None and p.scenario in states]
+            if pairs and candidate.scope == "specific" and not candidate.is_control:
+                keys = tested_keys(candidate, evidence, states)
+                texts = await deps.embedder.embed([key.text for key in keys])
+                moments = await deps.embedder.embed([states[p.scenario].key for p in pairs])
+                points += scored(pairs, [key.persona for key in keys], moments @ texts.T)
+    return points
+
+
+def scored(pairs: Sequence[Pair], personas: Sequence[str], cosines: Vectors) -> list[tuple[float, float, str]]:
+    """(score, uplift, persona) of each pair, its score being what other customers' keys reach, as it would be for a new customer. Pure.
+
+    `personas` are those of the keys; `cosines` has a row per pair and a column per key. Pairs without such a key are left out."""
+    import numpy as np
+
+    points = []
+    for pair, row in zip(pairs, cosines, strict=True):
+        others = np.array([persona != pair.persona for persona in personas])
+        if others.any():
+            points.append((float(np.clip(row[others].max(), 0, 1)), pair.uplift, pair.persona))
+    return points
+
+
+async def _strangers(deps: Deps, round_: int, entries: Sequence[Entry]) -> list[float]:
+    own = [e for e in entries if e.keys]
     states = known_states(deps, round_)
-    if not entries or not states:
+    if not own or not states:
         return []
-    keys = await deps.embedder.embed([key.text for e in entries for key in e.keys])
-    return stranger_scores(entries, keys, states, await deps.embedder.embed([s.key for s in states]))
+    keys = await deps.embedder.embed([key.text for e in own for key in e.keys])
+    return stranger_scores(own, keys, states, await deps.embedder.embed([s.key for s in states]))
 
 
 def stranger_scores(entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors) -> list[float]:

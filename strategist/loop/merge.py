@@ -31,13 +31,13 @@ def merge(
     vectors: np.ndarray | None,
     tested_texts: Sequence[tuple[Strategy, ...]],
 ) -> list[Candidate]:
-    """Merge candidates in order; `vectors` are those of `lines`, L2-normalised, shape (len(lines), d). Controls merge with nobody."""
-    if vectors is None:
-        return list(candidates)
-    classes = _same_lines(lines, vectors)
+    """Merge candidates in order; `vectors` are those of `lines`, L2-normalised, shape (len(lines), d), None without lines.
+
+    Controls merge with controls under the same key text only."""
+    classes = {} if vectors is None else _same_lines(lines, vectors)
     groups: list[list[Candidate]] = []
     for candidate in candidates:
-        home = None if candidate.is_control else _home(candidate, groups, classes)
+        home = _same_control(candidate, groups) if candidate.is_control else _home(candidate, groups, classes)
         if home is None:
             groups.append([candidate])
         else:
@@ -68,6 +68,7 @@ def general_candidates(round_: int, merged: Sequence[Candidate], known: Sequence
             "scope": "general",
             "keys": keys,
             "strategies": (strategy.model_copy(update={"scope": "general"}),),
+            "excluded": tuple(sorted({persona for _, candidate in coached for persona in candidate.personas})),
             "why": f"coached for {len(issues)} issues: {', '.join(issues)}",
         }
         found.append(first.model_copy(update=changes))
@@ -101,6 +102,11 @@ def _home(candidate: Candidate, groups: Sequence[list[Candidate]], classes: dict
     return None
 
 
+def _same_control(candidate: Candidate, groups: Sequence[list[Candidate]]) -> list[Candidate] | None:
+    mine = {key.text for key in candidate.keys}
+    return next((group for group in groups if group[0].is_control and {key.text for key in group[0].keys} == mine), None)
+
+
 def _classes(candidate: Candidate, classes: dict[str, int]) -> Lines:
     return frozenset(classes[s.text] for s in candidate.strategies)
 
@@ -118,5 +124,6 @@ def _one(group: Sequence[Candidate], known: dict[tuple[str, ...], tuple[Strategy
             "id": candidate_id(first.round, known.get(kept, first.strategies), keys),
             "keys": keys,
             "strategies": known.get(kept, first.strategies),
+            "excluded": tuple(sorted({persona for c in group for persona in c.personas})),  # equal keys stand once, whoever said them
         }
     )

@@ -1,9 +1,9 @@
-"""The gate's pool of test moments in one round: states, the library's guidance there, and where each candidate comes in.
+"""The gate's pool of test moments in one round: states, the library's guidance there, and what each candidate would make of it.
 
-A moment belongs to a candidate if it ranks among the top k there, is alike enough, and changes the lines; a company-wide candidate gets
-those where nothing specific matches. Alike enough is more than any of the first moments of other issues reaches: in a small library any
-entry ranks high everywhere, so rank alone says nothing. The library's floor is not applied. All of this is known before any test reply is
-seen. Nothing here knows outcomes.
+A moment belongs to a candidate if the library with it, ranked exactly as in service, would use it there and give other lines than the
+library without it; it must also be alike enough: more than any of the first moments of other issues is. In a small library any entry ranks
+high everywhere, so rank alone says nothing. The library's floor holds for all other entries, not for the candidate. All of this is known
+before any test reply is seen. Nothing here knows outcomes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from strategist.records.library import Candidate, Entry, Guidance
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import Embedder
 from strategist.retrieval.floor import calibrate_floor
-from strategist.retrieval.rank import merge
-from strategist.retrieval.retriever import Explanation, Retriever
+from strategist.retrieval.retriever import Retriever
 from strategist.settings import RetrievalSettings
 
 STRANGERS = 1.0
@@ -33,71 +32,70 @@ class TestBed:
         self.embedder = embedder
         self.settings = settings
         self.pool: list[Scenario] = []
-        self._known: dict[str, Explanation] = {}
+        self._base: dict[str, Guidance] = {}
+        self._joint: dict[str, Retriever] = {}
+        self._guided: dict[tuple[str, str], Guidance] = {}
         self._usable: dict[str, tuple[int, list[RankedScenario]]] = {}
-        self._alike: dict[str, float] = {}
+        self._alike_from: dict[str, float] = {}
 
     async def add(self, scenarios: Sequence[Scenario]) -> None:
         """Add states that are not there yet (by id), in order."""
         for scenario in scenarios:
-            if scenario.id not in self._known:
-                self._known[scenario.id] = await self.retriever.explain(scenario.messages)
+            if scenario.id not in self._base:
+                self._base[scenario.id] = await self.retriever.guidance(scenario.messages)
                 self.pool.append(scenario)
 
     def base(self, scenario: Scenario) -> Guidance:
         """Guidance from L."""
-        return self._known[scenario.id].guidance
+        return self._base[scenario.id]
+
+    def guided(self, candidate: Candidate, scenario: Scenario) -> Guidance:
+        """Guidance from L + c, at a moment that is usable for the candidate."""
+        return self._guided[candidate.id, scenario.id]
 
     async def usable(self, candidate: Candidate) -> list[RankedScenario]:
         """Where the candidate would be used and changes the lines; the gate chooses its moments among these."""
         seen, found = self._usable.get(candidate.id, (0, []))
         fresh = self.pool[seen:]
-        ranked = self._unmatched(fresh) if candidate.scope == "general" else await self._ranked(candidate, fresh)
-        changed = [r for r in ranked if self.guided(candidate, r.scenario).lines != self.base(r.scenario).lines]
-        self._usable[candidate.id] = (len(self.pool), [*found, *changed])
-        return [*found, *changed]
+        near = fresh if candidate.scope == "general" else await self._alike(candidate, fresh)
+        placed = [one for scenario in near if (one := await self._place(candidate, scenario)) is not None]
+        self._usable[candidate.id] = (len(self.pool), [*found, *placed])
+        return [*found, *placed]
 
     def shortage(self, candidate: Candidate, usable: Sequence[RankedScenario], needed: int) -> int:
         """How many more personas the candidate's test would need."""
         return choose_moments(candidate, usable, k=self.settings.k, needed=needed).shortage
 
-    def guided(self, candidate: Candidate, scenario: Scenario) -> Guidance:
-        """Guidance from L + c where c is used: its lines, then those of the entries that L would use beside it, within the caps.
+    async def _place(self, candidate: Candidate, scenario: Scenario) -> RankedScenario | None:
+        """Ask L + c; None where it does not use the candidate, or says the same as L."""
+        entry = entry_of(candidate)
+        if candidate.id not in self._joint:
+            self._joint[candidate.id] = await self.retriever.with_entry(entry)
+        found = await self._joint[candidate.id].explain(scenario.messages, tried=entry.id)
+        if entry.ref not in found.guidance.entries or found.guidance.lines == self.base(scenario).lines:
+            return None
+        self._guided[candidate.id, scenario.id] = found.guidance
+        rank, score = next(((hit.rank, hit.score) for hit in found.hits if hit.entry.id == entry.id), (1, 0.0))
+        return RankedScenario(scenario=scenario, rank=rank, score=score)
 
-        A control leaves nothing. Where only company-wide lines matched, a specific candidate takes their place, as retrieval would.
-        """
-        if candidate.is_control:
-            return Guidance(reason="control", entries=(candidate.id,))
-        if candidate.scope == "general":
-            beside = [e for e in self.retriever.snapshot.entries if e.scope == "general"]
-        else:
-            beside = [hit.entry for hit in self._known[scenario.id].chosen][: self.settings.k - 1]
-        lines, used = merge([entry_of(candidate), *beside], self.settings.max_lines, self.settings.max_tokens)
-        return Guidance(lines=lines, entries=used, reason="global" if candidate.scope == "general" else "matched")
-
-    async def _ranked(self, candidate: Candidate, states: Sequence[Scenario]) -> list[RankedScenario]:
-        """Rank among L + c, for the states that are alike enough; the others need none."""
+    async def _alike(self, candidate: Candidate, states: Sequence[Scenario]) -> list[Scenario]:
+        """The states that are alike enough; the others need not be ranked."""
         if not states:
             return []
         keys = await self.embedder.embed([key.text for key in candidate.keys])
         scores = (await self.embedder.embed([s.key for s in states]) @ keys.T).max(axis=1).tolist()
-        alike = [s for s, score in zip(states, scores, strict=True) if score >= self._threshold(candidate, states, scores)]
-        placed = await self.retriever.rank_with(entry_of(candidate), [s.key for s in alike])
-        return [RankedScenario(scenario=s, rank=rank, score=score) for s, (rank, score) in zip(alike, placed, strict=True)]
+        least = self._threshold(candidate, states, scores)
+        return [s for s, score in zip(states, scores, strict=True) if score >= least]
 
     def _threshold(self, candidate: Candidate, states: Sequence[Scenario], scores: Sequence[float]) -> float:
         """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed."""
         if self.settings.floor is not None:
             return self.settings.floor
-        if candidate.id not in self._alike:
+        if candidate.id not in self._alike_from:
             own = {key.issue for key in candidate.keys}
             strangers = [score for s, score in zip(states, scores, strict=True) if s.issue not in own]
-            self._alike[candidate.id] = calibrate_floor(strangers, STRANGERS).score
-        return self._alike[candidate.id]
-
-    def _unmatched(self, states: Sequence[Scenario]) -> list[RankedScenario]:
-        open_ = [s for s in states if self.base(s).reason in ("weak", "empty", "global")]
-        return [RankedScenario(scenario=s, rank=1, score=0.0) for s in open_]
+            self._alike_from[candidate.id] = calibrate_floor(strangers, STRANGERS).score
+        return self._alike_from[candidate.id]
 
 
 def entry_of(candidate: Candidate, *, id: str | None = None) -> Entry:  # noqa: A002

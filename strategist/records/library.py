@@ -53,7 +53,9 @@ class Key(Record):
 
 
 class Candidate(Record):
-    """Scenario keys and the strategies that coach proposes for them. No strategies: a control, meaning nothing is needed here."""
+    """Scenario keys and the strategies that coach proposes for them. No strategies: a control, meaning nothing is needed here.
+
+    `excluded`: personas beyond those of the keys on whom one of its lines was coached, in this round or an earlier one."""
 
     id: str
     round: int
@@ -63,6 +65,7 @@ class Candidate(Record):
     scope: Scope = "specific"
     why: str = ""
     tries: int = 1
+    excluded: tuple[str, ...] = ()
     reply_before: str = ""
     reply_after: str = ""
     reply_teacher: str | None = None
@@ -75,7 +78,7 @@ class Candidate(Record):
     @property
     def personas(self) -> frozenset[str]:
         """Personas the candidate was coached on: never among its test moments."""
-        return frozenset(key.persona for key in self.keys)
+        return frozenset(key.persona for key in self.keys) | frozenset(self.excluded)
 
 
 class Entry(Record):
@@ -108,12 +111,18 @@ class Entry(Record):
         """Whether retrieving this entry means that nothing is needed."""
         return not self.strategies
 
+    def with_keys(self, keys: Sequence[Key]) -> Entry:
+        """The entry as its next version, found under these keys too; itself if it has them all."""
+        known = {(key.scenario, key.text) for key in self.keys}
+        fresh = tuple(key for key in dict.fromkeys(keys) if (key.scenario, key.text) not in known)
+        return self.model_copy(update={"keys": self.keys + fresh, "version": self.version + 1}) if fresh else self
+
 
 class Floor(Record):
     """The score below which nothing is injected. `source` says how it was found; `lift` and `harm` are the means it rests on."""
 
     score: float
-    source: Literal["uplift", "calibration", "fixed"]
+    source: Literal["uplift", "calibration", "fixed", "start"]
     pairs: int = 0
     lower_bound: float | None = None
 

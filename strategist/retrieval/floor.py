@@ -18,20 +18,25 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+START = 0.36
+"""The floor where there is nothing to calibrate on (one kind of issue only): H / (H + L) with the harm H of wrong and the lift L of right
+guidance as measured for a 1.5B model, 24 moments, 72 samples an arm: bare 25 passed, right line 59, irrelevant line 6."""
+MIN_STRANGERS = 10
+"""With fewer scores of strangers there is nothing to calibrate on."""
 MIN_PERSONAS = 6
 """A floor needs points of this many personas at or above it: with fewer, a bootstrap over personas means little."""
 RESAMPLES = 1000
 
 
 def calibrate_floor(strangers: Sequence[float], quantile: float = 0.95) -> Floor:
-    """The `quantile` of `strangers`: scores in [0, 1] that keys reach at moments they were not written for. Without any, 0.
+    """The `quantile` of `strangers`: scores in [0, 1] that keys reach at moments they were not written for. With few of them, `START`.
 
     For a library, one score a moment: the best among the entries of other issues, because the likeliest mistake is what matters.
     """
     import numpy as np
 
-    if not len(strangers):
-        return Floor(score=0.0, source="calibration")
+    if len(strangers) < MIN_STRANGERS:
+        return Floor(score=START, source="start", pairs=len(strangers))
     score = float(np.clip(np.quantile(np.asarray(strangers, dtype=np.float64), quantile), 0, 1))
     return Floor(score=round(score, 6), source="calibration", pairs=len(strangers))
 

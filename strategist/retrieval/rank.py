@@ -89,9 +89,9 @@ def diverse(relevance: Sequence[float], similarity: Vectors, k: int, trade: floa
     return tuple(chosen)
 
 
-def above_floor(hits: Sequence[Hit], floor: float | None) -> tuple[Hit, ...]:
-    """Hits whose own score reaches the floor (None: all), in order."""
-    return tuple(hit for hit in hits if floor is None or hit.score >= floor)
+def above_floor(hits: Sequence[Hit], floor: float | None, tried: str = "") -> tuple[Hit, ...]:
+    """Hits whose own score reaches the floor (None: all), in order; the entry `tried`, an id, needs not reach it."""
+    return tuple(hit for hit in hits if floor is None or hit.score >= floor or hit.entry.id == tried)
 
 
 def pool(eligible: Sequence[Hit], k: int) -> tuple[Hit, ...]:
@@ -102,24 +102,24 @@ def pool(eligible: Sequence[Hit], k: int) -> tuple[Hit, ...]:
 
 
 def decide(
-    hits: Sequence[Hit],
+    eligible: Sequence[Hit],
     pooled: Sequence[Hit],
     similarity: Vectors,
     general: Sequence[Entry],
     *,
-    floor: float | None,
+    best: float | None,
     settings: RetrievalSettings,
 ) -> Decision:
-    """What a turn gets. `pooled` comes from `pool`, `similarity` (n, n) is between its entries, `general` are the company-wide entries.
+    """What a turn gets. `eligible` comes from `above_floor`, `pooled` from `pool`, `similarity` (n, n) is between the pooled entries.
 
-    Nothing specific above the floor: the company-wide lines (`global`), else nothing (`weak`). A control on top: nothing (`control`).
+    Nothing eligible: the lines of the company-wide entries, `general` (reason `global`), else nothing (`weak`). A control on top: nothing
+    (`control`; it is the entry that was used). `best` is the best score of all hits and goes into the record.
     """
-    best = max((hit.score for hit in hits), default=None)
-    if not above_floor(hits, floor):
+    if not eligible:
         lines, used = merge(general, settings.max_lines, settings.max_tokens)
         return Decision(Guidance(lines=lines, entries=used, reason="global" if lines else "weak", score=best), ())
     if not pooled:
-        return Decision(Guidance(reason="control", score=best), ())
+        return Decision(Guidance(reason="control", entries=(eligible[0].entry.ref,), score=best), ())
     positions = diverse([hit.score for hit in pooled], similarity, settings.k, settings.mmr_lambda)
     chosen = tuple(pooled[i] for i in positions)
     lines, used = merge([hit.entry for hit in chosen], settings.max_lines, settings.max_tokens)

@@ -36,13 +36,6 @@ Moment = Sequence[Message] | str
 """A conversation so far, or the masked key text of one."""
 
 
-class Placing(NamedTuple):
-    """Where an entry stands at one moment: rank (1 = best) among all, and its own score."""
-
-    rank: int
-    score: float
-
-
 class Keys(NamedTuple):
     """The keys of a snapshot: rows, their vectors in the same order (shape (n, d)), and the index that searches them."""
 
@@ -99,23 +92,27 @@ class Retriever:
             index.replace([row.id for row in rows], vectors, stamp)
         return cls(snapshot, embedder, settings, Keys(rows, vectors, index), language=language)
 
-    async def guidance(self, messages: Moment, *, use_floor: bool = True) -> Guidance:
-        """What the agent's next turn gets. `use_floor=False` is for the gate, which must also see what lies below the floor."""
-        return (await self.explain(messages, use_floor=use_floor)).guidance
+    async def guidance(self, messages: Moment) -> Guidance:
+        """What the agent's next turn gets."""
+        return (await self.explain(messages)).guidance
 
-    async def hits(self, moment: Moment) -> tuple[Hit, ...]:
-        """All entries proposed for a moment, in fused order, no floor applied."""
+    async def hits(self, moment: Moment, *, tried: str = "") -> tuple[Hit, ...]:
+        """All entries proposed for a moment (and the entry `tried`, an id, if it has keys), in fused order, no floor applied."""
         key = self._key(moment)
-        return fuse(self._scores(key, (await self._embedder.embed([key]))[0])) if self._rows and key else ()
+        return fuse(self._scores(key, (await self._embedder.embed([key]))[0], always=tried)) if self._rows and key else ()
 
-    async def explain(self, moment: Moment, *, use_floor: bool = True) -> Explanation:
-        """The guidance of a moment together with everything it rests on."""
-        key, floor = self._key(moment), self.floor if use_floor else None
+    async def explain(self, moment: Moment, *, tried: str = "") -> Explanation:
+        """The guidance of a moment together with everything it rests on.
+
+        `tried` is for the gate: the entry of this id is used as if it reached the floor, all else is as in service."""
+        key, floor = self._key(moment), self.floor
         if not self._rows and not self._general:
             return Explanation(key, floor, (), (), Guidance(reason="empty"))
-        hits = await self.hits(key)
-        pooled = pool(above_floor(hits, floor), self._settings.k)
-        guidance, chosen = decide(hits, pooled, self._similarity(pooled), self._general, floor=floor, settings=self._settings)
+        hits = await self.hits(key, tried=tried)
+        eligible = above_floor(hits, floor, tried)
+        pooled = pool(eligible, self._settings.k)
+        best = max((hit.score for hit in hits), default=None)
+        guidance, chosen = decide(eligible, pooled, self._similarity(pooled), self._general, best=best, settings=self._settings)
         return Explanation(key, floor, hits, chosen, guidance)
 
     @property
@@ -139,20 +136,6 @@ class Retriever:
         snapshot = self.snapshot.model_copy(update={"entries": entries})
         return Retriever(snapshot, self._embedder, self._settings, Keys(rows, vectors, index), language=self._language)
 
-    async def rank_with(self, candidate: Entry, keys: Sequence[str]) -> list[Placing]:
-        """For each key text: the rank that the candidate would take among L + c, and its own score there.
-
-        Only for specific entries with keys; a ValueError for others is a mistake of the caller."""
-        if candidate.scope != "specific" or not candidate.keys:
-            raise ValueError(f"{candidate.id} has no keys, so it has no rank")
-        joint = await self.with_entry(candidate)
-        vectors = await self._embedder.embed(keys)
-        return [joint._placing(candidate.id, key, vector) for key, vector in zip(keys, vectors, strict=True)]
-
-    def _placing(self, entry: str, key: str, vector: Vectors) -> Placing:
-        hits = fuse(self._scores(key, vector, always=entry))
-        return next(Placing(hit.rank, hit.score) for hit in hits if hit.entry.id == entry)
-
     def _key(self, moment: Moment) -> str:
         return moment if isinstance(moment, str) else key_text(moment, self._language)
 
@@ -163,7 +146,7 @@ class Retriever:
         sparse = self._bm25.scores(key)
         proposed = {self._entry_of[match.row] for match in self._index.search(vector, DEPTH) if match.row in self._entry_of}
         proposed |= {self._rows[i].entry.id for i in np.argsort(-sparse, kind="stable")[:DEPTH] if sparse[i] > 0}
-        spans = [self._span[entry] for entry in sorted(proposed | ({always} if always else set()))]
+        spans = [self._span[entry] for entry in sorted(proposed | ({always} & self._span.keys()))]
         if not spans:
             return []
         own = np.concatenate([np.arange(span.start, span.stop) for span in spans])

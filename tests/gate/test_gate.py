@@ -158,7 +158,7 @@ def test_failed_turns_are_kept_with_their_cause() -> None:
             return Answered(Grade(), "cut_reply: 200 tokens")
         return Answered(PASS if candidate else HARD)
 
-    pairs = asyncio.run(run_pairs(candidate("c"), moments(4), 1, answer=flaky))
+    pairs = asyncio.run(run_pairs(candidate("c"), moments(4), 1, answer=flaky, places=asyncio.Semaphore(4)))
     assert [pair.failure for pair in pairs] == [
         "baseline: model: time-out", "guided: cut_reply: 200 tokens", "baseline: model: time-out; guided: cut_reply: 200 tokens", None,
     ]  # fmt: skip

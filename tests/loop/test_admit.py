@@ -17,7 +17,6 @@ from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import load_world
 from strategist.loop.admit import SEARCH, admit, extra_personas, known_states
 from strategist.loop.deps import Deps
-from strategist.loop.generate import EXTRA_FIRST_INDEX
 from strategist.records.base import stable_int
 from strategist.records.chat import Message, Purpose
 from strategist.records.evidence import Evidence
@@ -44,19 +43,36 @@ def deps(tmp_path_factory: pytest.TempPathFactory) -> Deps:
 
 
 @PURE
-@given(wanted=st.dictionaries(st.sampled_from(DOMAIN.issues), st.integers(0, 5), max_size=4), round_=st.integers(0, 3))
-def test_new_customers_with_the_wanted_issues(deps: Deps, wanted: dict[str, int], round_: int) -> None:
-    found = extra_personas(deps, round_, wanted)
+@given(wanted=st.dictionaries(st.sampled_from(DOMAIN.issues), st.integers(0, 5), max_size=4), start=st.integers(0, 300_000))
+def test_new_customers_with_the_wanted_issues(deps: Deps, wanted: dict[str, int], start: int) -> None:
+    found = extra_personas(deps, start, wanted)
     assert Counter(p.issue for _, p in found) == Counter({issue: count for issue, count in wanted.items() if count})
     assert all(p.split == "train" and p.seed == deps.run.seed for _, p in found)
     indices = [index for index, _ in found]
     assert indices == sorted(set(indices))
-    start = EXTRA_FIRST_INDEX + round_ * SEARCH
-    assert all(start <= index < start + SEARCH for index in indices), "another round draws others"
+    assert all(start <= index < start + SEARCH for index in indices)
 
 
 def test_an_issue_that_nobody_has_ends_the_search(deps: Deps) -> None:
     assert extra_personas(deps, 0, {"no such issue": 1}) == []
+
+
+@pytest.mark.usefixtures("own_models")
+def test_openings_and_conversations_of_all_rounds_are_of_different_customers(tmp_path: Path) -> None:
+    """Regression: the conversations were those of the customers who had just opened."""
+
+    async def work(deps: Deps) -> tuple[list[str], list[str]]:
+        odd = candidate("c0", "Ask.", keys=[key("zebra quagga okapi", issue="late")])
+        for round_ in range(2):
+            deps.store.put_document(deps.run.id, "candidate", f"c{round_}", round_, 0, odd.model_copy(update={"id": f"c{round_}"}))
+            await admit(deps, round_, lambda done, total: None)
+        played = [t.persona for t in deps.store.traces(deps.run.id)]
+        drawn = deps.store.documents(deps.run.id, "extra_scenario", Scenario)
+        return played, [s.persona for s in drawn if s.persona not in played]
+
+    played, opened = with_deps(small(tmp_path), work)
+    assert len(played) == len(set(played)) > 4
+    assert len(opened) == len(set(opened)) > 50
 
 
 @pytest.mark.usefixtures("own_models")

@@ -10,7 +10,8 @@ import pytest
 
 from strategist.conversation import opening_scenario
 from strategist.errors import ModelError
-from strategist.loop.coach import Coached, coach, coach_state
+from strategist.loop.coach import coach, coach_state
+from strategist.loop.coached import Coached
 from strategist.loop.deps import Deps
 from strategist.loop.select import Selection
 from strategist.models.adapters.scripted import AnswerFunction

@@ -34,13 +34,14 @@ def test_lift_is_the_mean_over_customers_that_finished_in_both_arms(pairs: list[
         assert value is None
     else:
         assert value is not None
-        assert value == pytest.approx(sum(one - other for one, other in both) / len(both))
-        assert lift(found, "bare", "library") == pytest.approx(-value)
+        assert value.mean == pytest.approx(sum(one - other for one, other in both) / len(both))
+        assert value.low <= value.mean <= value.high
+        assert lift(found, "bare", "library") == pytest.approx((-value.mean, -value.high, -value.low, len(both)))
 
 
 def test_a_failed_conversation_is_left_out_not_counted_as_0() -> None:
     found = outcomes("library", [0.8, 0.8, None]) + outcomes("bare", [0.4, 0.4, 1.0])
-    assert lift(found, "library", "bare") == pytest.approx(0.4)
+    assert lift(found, "library", "bare") == pytest.approx((0.4, 0.4, 0.4, 2))
     assert lift(found, "library", "teacher") is None
 
 
@@ -65,6 +66,26 @@ def test_a_failed_conversation_is_left_out_not_counted_as_0() -> None:
 )
 def test_the_first_reason_that_holds(rounds: list[RoundSummary], planned: int, reason: StopReason | None) -> None:
     assert stop_reason(rounds, planned) == reason
+
+
+def beside_the_teacher(differences: list[float]) -> RoundSummary:
+    """A round in which the library is this far above the teacher, per customer."""
+    return summary(0, outcomes("library", [0.5 + found for found in differences]) + outcomes("teacher", [0.5] * len(differences)))
+
+
+def test_parity_is_claimed_only_where_the_interval_rules_out_that_the_student_is_behind() -> None:
+    spread = [0.2, -0.2, 0.1, -0.1, 0.15, -0.15, 0.05, -0.05]
+    assert stop_reason([beside_the_teacher(spread)], 3) is None, "the mean is equal, but eight customers cannot tell"
+    assert stop_reason([beside_the_teacher([0.2 + found for found in spread])], 3) == "parity"
+    assert stop_reason([beside_the_teacher(spread * 40)], 3) == "parity", "the same spread over 320 customers is enough"
+
+
+@PURE
+@given(st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=12))
+def test_parity_is_the_lower_bound_within_the_margin(differences: list[float]) -> None:
+    found = lift(beside_the_teacher(differences).outcomes, "library", "teacher")
+    assert found is not None
+    assert (stop_reason([beside_the_teacher(differences)], 3) == "parity") is (found.low >= -PARITY_MARGIN)
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,23 @@ def silent(done: int, total: int) -> None:
 
 
 @PURE
-@given(st.lists(st.integers(0, 4), max_size=12))
-def test_results_come_in_the_order_of_the_items(waits: list[int]) -> None:
+@given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 5))
+def test_results_come_in_the_order_of_the_items_and_no_lane_is_used_twice_at_a_time(waits: list[int], lanes: int) -> None:
     seen: list[tuple[int, int]] = []
+    under_way, most = 0, 0
 
     async def work(index: int, wait: int) -> tuple[int, int]:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
         for _ in range(wait):
             await asyncio.sleep(0)
+        under_way -= 1
         return index, wait
 
-    assert asyncio.run(in_order(work, waits, lambda done, total: seen.append((done, total)))) == list(enumerate(waits))
+    found = asyncio.run(in_order(work, waits, lambda done, total: seen.append((done, total)), lanes=lanes))
+    assert found == list(enumerate(waits))
+    assert most <= lanes
     assert seen == [(done, len(waits)) for done in range(len(waits) + 1)]
 
 
@@ -57,22 +64,29 @@ class Calls:
 def test_the_first_error_cancels_the_rest() -> None:
     calls = Calls(ValueError("no"))
     with pytest.raises(ValueError, match="no"):
-        asyncio.run(in_order(calls.work, "abc", silent))
+        asyncio.run(in_order(calls.work, "abc", silent, lanes=3))
     assert (calls.answered, calls.cancelled) == ([], [0, 2])
 
 
 def test_at_the_end_of_the_budget_calls_in_flight_are_waited_for() -> None:
     calls = Calls(BudgetExceededError("spent"))
     with pytest.raises(BudgetExceededError, match="spent"):
-        asyncio.run(in_order(calls.work, "abc", silent))
+        asyncio.run(in_order(calls.work, "abc", silent, lanes=3))
     assert (calls.answered, calls.cancelled) == ([0, 2], [])
+
+
+def test_at_the_end_of_the_budget_nothing_new_is_begun() -> None:
+    calls = Calls(BudgetExceededError("spent"))
+    with pytest.raises(BudgetExceededError, match="spent"):
+        asyncio.run(in_order(calls.work, "abcdef", silent, lanes=2))
+    assert calls.answered == [0]
 
 
 def test_ctrl_c_waits_for_nothing() -> None:
     calls = Calls(BudgetExceededError("spent"))
 
     async def interrupted() -> None:
-        task = asyncio.ensure_future(in_order(calls.work, "abc", silent))
+        task = asyncio.ensure_future(in_order(calls.work, "abc", silent, lanes=3))
         await asyncio.sleep(0.002)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -115,3 +115,13 @@ def test_a_company_wide_line_carries_the_customers_of_everyone_it_was_coached_on
     (found,) = general_candidates(0, coached, known=[])
     assert found.personas == {f"train-{i}-0" for i in range(GENERAL_ISSUES)}
     assert found.scope == "general"
+
+
+def test_controls_under_one_key_are_one_and_carry_all_customers() -> None:
+    """Regression: two customers who said the same gave two controls with one id, and only one of them was kept from testing it."""
+    twins = [candidate(f"c{i}", keys=[key(f"k{i}", persona=f"train-{i}-0", text="thanks")]) for i in range(2)]
+    other = candidate("c2", keys=[key("k2", persona="train-2-0", text="bye")])
+    one, two = merge([*twins, other], [], None, ())
+    assert one.is_control
+    assert one.personas == {"train-0-0", "train-1-0"}
+    assert two == other

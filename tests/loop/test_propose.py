@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strategist.loop.coached import Coached
 from strategist.loop.deps import Deps
 from strategist.loop.propose import CONTROL_SHARE, choose, propose
 from strategist.records.evidence import Decision
 from strategist.records.library import Candidate, Scope, Snapshot
-from tests.loop.made import PURE, candidate, entry, evidence, key
+from strategist.roles.protocols import Attempt
+from tests.loop.made import PURE, candidate, entry, evidence, key, scenario
 from tests.loop.small import small, with_deps
 
 kinds = st.tuples(st.booleans(), st.sampled_from(["specific", "general"]), st.integers(1, 3))
@@ -65,6 +67,46 @@ def test_what_was_short_of_moments_comes_again_and_tries_are_counted(tmp_path: P
     assert [c.index for c in found] == [0, 1]
     assert {c.round for c in found} == {1}
     assert {c.id for c in found}.isdisjoint({"short", "tested"}), "a new hypothesis has a new id"
+
+
+@pytest.mark.usefixtures("own_models")
+def test_nobody_on_whom_a_line_was_tried_may_test_it(tmp_path: Path) -> None:
+    """Regression: a text that came again in a later round could be tested on the customers of the earlier one."""
+
+    async def work(deps: Deps) -> list[Candidate]:
+        people = [scenario(f"s{i}", persona=f"train-{i}-0") for i in range(4)]
+        tried = ["Open a trace.", "Say sorry.", "Open a trace.", "Be brief."]
+        for i, (state, line) in enumerate(zip(people, tried, strict=True)):
+            one = Coached(scenario=state.id, kind="refusal", attempts=(Attempt(text="No."), Attempt(text="Yes.", lines=(line,))))
+            deps.store.put_document(deps.run.id, "scenario", state.id, i % 2, i, state)
+            deps.store.put_document(deps.run.id, "coached", state.id, i % 2, i, one)
+        known = entry("e", "Open a trace.", keys=[key("k", persona="train-8-0")])
+        mine = [
+            candidate("c1", "Open a trace.", keys=[key("k1", persona="train-0-0")], round_=1),
+            candidate("c2", "Open a trace.", keys=[key("k2", persona="train-9-0", text="k1")], round_=1),
+            candidate("c3", "Say sorry.", keys=[key("k3", persona="train-7-0")], round_=1),
+            candidate("c4", keys=[key("k4", persona="train-5-0")], round_=1),
+        ]
+        await propose(deps, 1, mine, Snapshot(entries=(known,)))
+        return deps.store.documents(deps.run.id, "candidate", Candidate, 1)
+
+    found = {c.strategies[0].text if c.strategies else "": c.personas for c in with_deps(small(tmp_path), work)}
+    assert found == {
+        "Open a trace.": {"train-0-0", "train-2-0", "train-8-0", "train-9-0"},
+        "Say sorry.": {"train-1-0", "train-7-0"},
+        "": {"train-5-0"},
+    }
+
+
+@pytest.mark.usefixtures("own_models")
+def test_tries_of_controls_are_counted_by_their_keys(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> dict[str, int]:
+        put(deps, 0, [(candidate("one", keys=[key("a")]), "not_significant")])
+        again = [candidate("c1", keys=[key("a")], round_=1), candidate("c2", keys=[key("b")], round_=1)]
+        await propose(deps, 1, again, Snapshot(entries=(entry("e", "Ask."),)))
+        return {c.keys[0].text: c.tries for c in deps.store.documents(deps.run.id, "candidate", Candidate, 1)}
+
+    assert with_deps(small(tmp_path, candidates=8), work) == {"a": 2, "b": 1}
 
 
 @pytest.mark.usefixtures("own_models")

@@ -13,7 +13,8 @@ import pytest
 from strategist.domains.checks import TurnView, turn_check
 from strategist.domains.persona import CustomerTurn, Persona
 from strategist.errors import ModelError, ServerUnavailableError
-from strategist.loop.coach import Coached
+from strategist.loop.coached import Coached
+from strategist.loop.consolidate import consolidate
 from strategist.loop.deps import Deps, Progress
 from strategist.loop.examine import examine
 from strategist.loop.generate import generate
@@ -213,6 +214,7 @@ def test_where_everything_fails_there_is_no_lift_and_the_round_ends(tmp_path: Pa
     use_models(student=always(""))
 
     async def work(deps: Deps) -> tuple[object, tuple[ArmOutcome, ...]]:
+        await consolidate(deps, 0, lambda done, total: None)
         stop = await examine(deps, 0, lambda done, total: None)
         (summary,) = deps.store.documents(deps.run.id, "round", RoundSummary)
         return stop, summary.outcomes

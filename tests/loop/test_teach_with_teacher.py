@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from strategist.loop.coach import Coached
+from strategist.loop.coached import Coached
 from strategist.loop.select import Selection
 from strategist.project import open_project
 from strategist.records.run import RoundSummary

@@ -98,27 +98,53 @@ def test_a_moment_counts_only_where_the_lines_change() -> None:
 
 def test_beside_a_candidate_stand_the_entries_that_the_library_would_use() -> None:
     bed = bed_over(library_entry(OTHER, name="e1"))
+    assert MINE[0] in usable(bed, proposal(LINE))
     given = bed.guided(proposal(LINE), MINE[0])
-    assert (given.lines, given.reason) == ((LINE, OTHER), "matched")
-    assert given.entries == ("e0@1", "e1@1")
-    assert bed_over(library_entry(OTHER, name="e1"), k=1).guided(proposal(LINE), MINE[0]).lines == (LINE,), "k entries in all"
+    assert (set(given.lines), given.reason) == ({LINE, OTHER}, "matched")
+    assert set(given.entries) == {"e0@1", "e1@1"}
+
+
+def test_what_is_tested_is_what_service_would_give() -> None:
+    """The library with the candidate, built from scratch with a floor that the candidate reaches, gives the same lines in that order."""
+    known = [library_entry(OTHER, at=MINE[1:3], name="e1"), library_entry("Say sorry.", at=STATES[:2], name="e2")]
+    one = proposal(LINE, at=MINE[:2])
+    for k in (1, 2):
+        bed, joint = bed_over(*known, relevance=0.3, k=k), bed_over(*known, entry_of(one), relevance=0.3, k=k)
+        places = usable(bed, one)
+        assert places
+        for state in places:
+            assert bed.guided(one, state) == joint.base(state)
+        for state in (s for s in STATES if s not in places):
+            assert "e0@1" not in joint.base(state).entries or joint.base(state).lines == bed.base(state).lines
+
+
+def test_where_others_take_all_places_a_candidate_is_not_tested() -> None:
+    own = library_entry(OTHER, at=[MINE[1]], name="a1")
+    bed = bed_over(own, k=1)
+    one = proposal(LINE, at=[MINE[0]])
+    places = usable(bed, one)
+    assert MINE[1] not in places, "the library's own key is nearer there"
+    assert MINE[0] in places
+    assert bed.guided(one, MINE[0]).lines == (LINE,)
 
 
 def test_a_control_leaves_nothing_and_counts_where_the_library_speaks() -> None:
     control = proposal()
     silent = bed_over()
     assert usable(silent, control) == []
-    bed = bed_over(library_entry(LINE))
+    bed = bed_over(library_entry(LINE, at=MINE[1:2], name="e1"))
     places = usable(bed, control)
-    assert places
+    assert MINE[0] in places
+    assert MINE[1] not in places, "the entry is on top there, the control would not silence it"
     for state in places:
         assert bed.base(state).lines == (LINE,)
-        assert (bed.guided(control, state).lines, bed.guided(control, state).reason) == ((), "control")
+        assert bed.guided(control, state).lines == ()
+        assert (bed.guided(control, state).entries, bed.guided(control, state).reason) == (("e0@1",), "control")
 
 
 def test_a_company_wide_line_counts_where_nothing_specific_matches() -> None:
     wide = proposal(LINE, scope="general")
-    bed = bed_over(library_entry(OTHER), library_entry("Be kind.", scope="general", name="e2"))
+    bed = bed_over(library_entry(OTHER, name="e1"), library_entry("Be kind.", scope="general", name="e2"))
     places = usable(bed, wide)
     assert places
     assert MINE[0] not in places

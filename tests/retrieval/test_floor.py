@@ -4,22 +4,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategist.retrieval.floor import MIN_PERSONAS, calibrate_floor, fit_floor
+from strategist.records.library import Floor
+from strategist.retrieval.floor import MIN_PERSONAS, MIN_STRANGERS, START, calibrate_floor, fit_floor
 
 
 def test_calibration_is_the_percentile_of_what_strangers_reach() -> None:
-    floor = calibrate_floor([0.1, 0.2, 0.3, 0.4], quantile=1.0)
-    assert (floor.score, floor.source, floor.pairs) == (0.4, "calibration", 4)
-    assert calibrate_floor([0.1, 0.2, 0.3, 0.4], quantile=0.5).score == pytest.approx(0.25)
+    scores = [0.1, 0.2, 0.3, 0.4] * 3
+    floor = calibrate_floor(scores, quantile=1.0)
+    assert (floor.score, floor.source, floor.pairs) == (0.4, "calibration", 12)
+    assert calibrate_floor(scores, quantile=0.5).score == pytest.approx(0.25)
 
 
 def test_calibration_stays_in_the_range_of_scores() -> None:
-    assert calibrate_floor([1.0000002]).score == 1
-    assert calibrate_floor([-0.3]).score == 0
+    assert calibrate_floor([1.0000002] * MIN_STRANGERS).score == 1
+    assert calibrate_floor([-0.3] * MIN_STRANGERS).score == 0
 
 
-def test_calibration_without_strangers_is_zero() -> None:
-    assert (calibrate_floor([]).score, calibrate_floor([]).pairs) == (0, 0)
+def test_with_few_strangers_a_start_value_holds() -> None:
+    assert calibrate_floor([]) == Floor(score=START, source="start", pairs=0)
+    assert calibrate_floor([0.9] * (MIN_STRANGERS - 1)).source == "start"
+    assert pytest.approx(START, abs=0.005) == (25 - 6) / ((25 - 6) + (59 - 25))
 
 
 def points(low: float, high: float, n: int = 40) -> list[tuple[float, float, str]]:

@@ -76,12 +76,15 @@ def test_the_pool_is_cut_and_holds_no_controls(make_entry: MakeEntry) -> None:
     assert pool([], 2) == ()
     assert above_floor(hits, 0.5) == tuple(hits)
     assert above_floor(hits, 0.51) == ()
+    assert above_floor(hits, 0.51, tried="e03") == (hits[3],)
 
 
 def decision(hits: list[Hit], general: list[Entry], floor: float | None) -> tuple[str, tuple[str, ...], float | None]:
-    pooled = pool(above_floor(hits, floor), SETTINGS.k)
+    eligible = above_floor(hits, floor)
+    pooled = pool(eligible, SETTINGS.k)
     similarity = np.eye(len(pooled), dtype=np.float32)
-    guidance = decide(hits, pooled, similarity, general, floor=floor, settings=SETTINGS).guidance
+    best = max((h.score for h in hits), default=None)
+    guidance = decide(eligible, pooled, similarity, general, best=best, settings=SETTINGS).guidance
     return guidance.reason, guidance.entries, guidance.score
 
 
@@ -89,7 +92,7 @@ def test_what_a_turn_gets(make_entry: MakeEntry) -> None:
     good, control = make_entry("e1", ["k"], ["Ask for it."]), make_entry("e2", ["k"], [])
     company = make_entry("e3", [], ["Be brief."], scope="general")
     assert decision([hit(good, 1, 0.8), hit(control, 2, 0.7)], [company], 0.5) == ("matched", ("e1@1",), 0.8)
-    assert decision([hit(control, 1, 0.8), hit(good, 2, 0.7)], [company], 0.5) == ("control", (), 0.8)
+    assert decision([hit(control, 1, 0.8), hit(good, 2, 0.7)], [company], 0.5) == ("control", ("e2@1",), 0.8)
     assert decision([hit(control, 1, 0.4), hit(good, 2, 0.7)], [company], 0.5) == ("matched", ("e1@1",), 0.7)
     assert decision([hit(good, 1, 0.4)], [company], 0.5) == ("global", ("e3@1",), 0.4)
     assert decision([hit(good, 1, 0.4)], [], 0.5) == ("weak", (), 0.4)
@@ -105,7 +108,7 @@ def test_lines_that_fit_no_cap_leave_the_turn_without_guidance(make_entry: MakeE
             [hit(entry, 1, 0.9)],
             np.eye(1, dtype=np.float32),
             [],
-            floor=None,
+            best=0.9,
             settings=RetrievalSettings(max_tokens=20),
         ).guidance.reason
         == "weak"
