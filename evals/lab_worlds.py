@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from strategist.domains.domain import Domain
-from strategist.evaluation.arms import StudentParts, make_arm
+from strategist.evaluation.arms import make_arm
 from strategist.evaluation.report_data import keep_outcomes
-from strategist.evaluation.study import compare, run_study, summarise
+from strategist.evaluation.study import compare, run_study, study_seeds, summarise
 from strategist.lab.optimum import share_of_best
 from strategist.lab.worlds import load_world, load_worlds
 from strategist.loop.deps import Deps
@@ -75,9 +75,8 @@ async def evaluate(deps: Deps, domain: Domain) -> tuple[ArmOutcome, ...]:
     """Bare and library on all dev personas."""
     snapshot = deps.library_now()
     retriever = await deps.retriever(snapshot)
-    parts = StudentParts(deps.student)
-    arms = [make_arm("bare", parts), make_arm("library", parts, retriever=retriever, entries=snapshot.entries)]
-    return await run_study(arms, domain.personas("dev"), range(EVALUATION_SEEDS), domain=domain, customer=deps.customer)
+    arms = [make_arm("bare", deps.agent), make_arm("library", deps.agent, retriever=retriever, entries=snapshot.entries)]
+    return await run_study(arms, domain.personas("dev"), study_seeds(EVALUATION_SEEDS), domain=domain, customer=deps.customer)
 
 
 def main(seeds: int) -> None:
@@ -86,7 +85,7 @@ def main(seeds: int) -> None:
     for world in load_worlds():
         results = []
         for seed in range(seeds):
-            with open_project(settings_for(world, seed)) as project:
+            with open_project(settings_for(world, seed)) as project, project.alone():
                 results.append(asyncio.run(one_run(project)))
         lift = mean_interval([r.lift for r in results])
         shares = [part for r in results if (part := share_of_best(load_world(world), r.library)) is not None]

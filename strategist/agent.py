@@ -19,13 +19,13 @@ from strategist.domains.domain import Domain
 from strategist.domains.persona import Persona
 from strategist.errors import ModelError, StrategistError
 from strategist.models.protocol import Chat
-from strategist.placement import last_user, place
+from strategist.placement import defuse, last_user, place
 from strategist.records.chat import Message, ModelRequest, Purpose, Speaker, ToolCall, ToolSpec
 from strategist.records.library import Guidance, Status
 from strategist.roles import tooltext
 from strategist.roles.prompts import load_prompt
 from strategist.roles.protocols import ActorReply
-from strategist.settings import RetrievalSettings
+from strategist.settings import ModelSettings, RetrievalSettings
 
 if TYPE_CHECKING:
     from strategist.library.library import Library
@@ -129,6 +129,18 @@ class Agent:
         return await self.retriever.guidance(history[: last + 1])
 
 
+def agent_for(chat: Chat, domain: Domain, settings: ModelSettings, source: GuidanceSource | None) -> Agent:
+    """The agent that a model of these settings is in a domain: with its tools, and guidance from `source`."""
+    return Agent(
+        chat,
+        retriever=source,
+        tools=tuple(tool.spec for tool in domain.tools),
+        tool_style=settings.tool_style,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+    )
+
+
 class _Built(NamedTuple):
     version: int
     retriever: Retriever
@@ -185,14 +197,16 @@ def system_message(domain: Domain, persona: Persona, tool_style: ToolStyle = "na
 
 
 def desk_message(domain: Domain, screen: str = "", tool_style: ToolStyle = "native") -> Message:
-    """The same for a conversation without a persona: `screen` is what the agent's desk shows of the customer."""
+    """The same for a conversation without a persona: `screen` is what the agent's desk shows of the customer.
+
+    The screen may quote the customer, so what reads there like a guidance delimiter is disarmed, with or without a library."""
     tools = tooltext.describe([tool.spec for tool in domain.tools]) if tool_style == "text" else ""
     text = load_prompt("agent").render(
         title=domain.title,
         brief=domain.brief.strip(),
         words=str(domain.reply_words),
         tools=f"{tools}\n\n" if tools else "",
-        screen=screen.strip() or "(nothing)",
+        screen=defuse(screen.strip()) or "(nothing)",
     )
     return Message(role="system", content=text)
 

@@ -1,6 +1,8 @@
 """From strategist.toml to running parts: the one place that knows how settings become a domain, a store, models and roles.
 
-`open_project` costs no model; `Project.start_run` opens the models of a teach run, `Project.agent` those of an agent that serves.
+`open_project` costs no model; `Project.deps` opens the models of a teach run, `Project.agent` those of an agent that serves.
+
+Invariants: one process at a time works on a project's runs (`Project.alone`); all parts of a process that book on one run share one budget.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
-from strategist.agent import Agent, GuidanceSource, LiveLibrary
+from strategist import __version__
+from strategist.agent import Agent, LiveLibrary, agent_for
 from strategist.domains.domain import Domain
 from strategist.domains.pack import find_domain
 from strategist.errors import LibraryError, SettingsError, StrategistError
@@ -22,7 +25,8 @@ from strategist.loop.runner import ended_well
 from strategist.models.budget import Budget
 from strategist.models.client import ModelClient
 from strategist.models.open import open_client, open_model, register_adapter
-from strategist.models.protocol import Chat, Model
+from strategist.models.protocol import Model
+from strategist.records.base import digest
 from strategist.records.chat import RoleName
 from strategist.records.library import SERVABLE, Status
 from strategist.records.run import RunInfo
@@ -31,12 +35,14 @@ from strategist.retrieval.index import ExactIndex, Index, IndexChoice, open_inde
 from strategist.retrieval.retriever import Retriever
 from strategist.roles.customer import LLMCustomer
 from strategist.roles.handbook import HandbookAdvisor
+from strategist.roles.prompts import prompt_hashes
 from strategist.roles.protocols import Actor, Advisor, Customer
 from strategist.roles.scripted_customer import ScriptedCustomer
 from strategist.roles.teacher import LLMTeacher
 from strategist.settings import ModelSettings, Settings
 from strategist.store import Store, open_store
 from strategist.store.calls import CallLog
+from strategist.store.lock import hold
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -44,6 +50,8 @@ if TYPE_CHECKING:
     from strategist.loop.deps import LoopState
 
 LAB = "lab:"
+RUN_LOCK = "teach.lock"
+SERVE = "serve"
 
 
 @dataclass
@@ -60,6 +68,9 @@ class Project:
     """One line to show when another index serves than the settings name (set by the first query), else empty."""
     _models: list[Model] = field(default_factory=list)
     _serving: Index | None = None
+    _budgets: dict[str, Budget] = field(default_factory=dict)
+    _lock: IO[str] | None = None
+    _holders: int = 0
 
     def __enter__(self) -> Self:
         return self
@@ -79,13 +90,40 @@ class Project:
         """Where the graph's checkpoints lie."""
         return self.settings.database_path.with_suffix(".checkpoints.db")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the one process that works on this project's runs. Raises HeldError, naming the other, if there is one. May be nested.
+
+        Whoever is alone knows that calls in flight were left by processes that died: they are marked so, and stay counted. What other
+        processes spent until then is read anew."""
+        if self._lock is None:
+            self._lock = hold(self.settings.database_path.parent / RUN_LOCK)
+        self._holders += 1
+        try:
+            if self._holders == 1:
+                for run in self.store.runs():
+                    self.calls.mark_abandoned(run.id)
+                    self._budgets.pop(run.id, None)
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                self._lock.close()
+                self._lock = None
+
     def last_run(self) -> RunInfo | None:
         """The newest teach run, or None."""
         runs = self.store.runs()
         return runs[-1] if runs else None
 
     def choose_run(self, *, resume: bool, new: bool) -> RunInfo:
-        """The run to work on: a new one, or the unfinished one with `resume`. Raises SettingsError where that is not clear."""
+        """The run to work on: a new one, or the unfinished one with `resume`. Raises SettingsError where that is not clear, and HeldError.
+
+        Between this and `deps` another process may begin that run, unless `alone` spans both."""
+        with self.alone():
+            return self._choose_run(resume=resume, new=new)
+
+    def _choose_run(self, *, resume: bool, new: bool) -> RunInfo:
         last = self.last_run()
         unfinished = last if last is not None and not ended_well(last.stop) else None
         if unfinished is not None and not self._has_begun(unfinished):
@@ -107,18 +145,19 @@ class Project:
         return self.calls.spent(run.id).calls > 0 or next(self.store.traces(run.id), None) is not None
 
     def require_same(self, run: RunInfo) -> None:
-        """A resumed run must have the settings and the pack it began with."""
+        """A resumed run must have everything that decides what is learned as it began. What an old record does not say is not compared."""
         same = {
             "the settings": run.learning_hash == self.settings.learning_hash,
             "the domain pack": run.pack_hash == self.domain.pack_hash,
             f"the student ({run.student})": run.student == model_name(self.settings.student),
+            f"the embedder ({run.embedder})": run.embedder in ("", self.embedder.embedder.id),
+            "the prompts": run.prompts in ("", digest(prompt_hashes())),
+            f"the version of strategist ({run.code})": run.code in ("", __version__),
         }
         for what in (name for name, kept in same.items() if not kept):
             raise SettingsError(f"{what} changed since {run.id} began", hint="change them back, or start a new run with --new")
 
     def _new_run(self, earlier: int) -> RunInfo:
-        from strategist import __version__
-
         settings = self.settings
         if settings.customer.kind == "model":
             _required(settings.customer.model, "customer")
@@ -129,6 +168,7 @@ class Project:
             brief_hash=self.domain.brief_hash,
             learning_hash=settings.learning_hash,
             code=__version__,
+            prompts=digest(prompt_hashes()),
             seed=settings.seed + 1_000 * earlier,
             student=model_name(settings.student),
             advisor="handbook" if settings.advisor.kind == "handbook" else model_name(_required(settings.advisor.model, "advisor")),
@@ -140,35 +180,37 @@ class Project:
 
     @asynccontextmanager
     async def deps(self, run: RunInfo) -> AsyncIterator[Deps]:
-        """The parts of a run; its models are closed at the end."""
-        self.calls.mark_abandoned(run.id)
-        if self.library.get_embedder() is None:
-            self.library.set_embedder(self.embedder.embedder.id)
-        budget = Budget(self.settings.budget, self.calls.spent(run.id))
-        try:
-            student = self._client(self.settings.student, "student", run.id, run.seed, budget)
-            advisor, teacher = self._advisor(run, budget)
-            yield Deps(
-                settings=self.settings,
-                domain=self.domain,
-                store=self.store,
-                library=self.library,
-                embedder=self.embedder.embedder,
-                student=student,
-                advisor=advisor,
-                customer=self._customer(run, budget),
-                run=run,
-                teacher=teacher,
-                spent=lambda: (budget.spent.calls, budget.spent.usd),
-            )
-        finally:
-            await self.close_models()
+        """The parts of a run, for this process alone; its models are closed at the end. Raises HeldError."""
+        with self.alone():
+            if self.library.get_embedder() is None:
+                self.library.set_embedder(self.embedder.embedder.id)
+            budget = self._budget(run.id)
+            try:
+                student = self._client(self.settings.student, "student", run.id, run.seed)
+                advisor, teacher = self._advisor(run)
+                yield Deps(
+                    settings=self.settings,
+                    domain=self.domain,
+                    store=self.store,
+                    library=self.library,
+                    embedder=self.embedder.embedder,
+                    student=student,
+                    advisor=advisor,
+                    customer=self._customer(run),
+                    run=run,
+                    teacher=teacher,
+                    spent=lambda: (budget.spent.calls, budget.spent.usd),
+                )
+            finally:
+                await self.close_models()
 
     def agent(self, *, with_library: bool = True) -> Agent:
-        """The student as it serves customers: guidance from the newest servable library. Its calls are recorded under the run `serve`."""
-        settings = self.settings
-        client = self._client(settings.student, "student", "serve", settings.seed, Budget(settings.budget, self.calls.spent("serve")))
-        return self._student_like(client, settings.student, self.live() if with_library else None)
+        """The student as it serves customers: guidance from the newest servable library.
+
+        Its calls are recorded under the run `serve`, whose budget all agents of this project share."""
+        student = self.settings.student
+        client = self._client(student, "student", SERVE, self.settings.seed)
+        return agent_for(client, self.domain, student, self.live() if with_library else None)
 
     @property
     def servable(self) -> tuple[Status, ...]:
@@ -217,42 +259,36 @@ class Project:
         while self._models:
             await self._models.pop().close()
 
-    def _client(self, settings: ModelSettings, role: RoleName, run: str, seed: int, budget: Budget) -> ModelClient:
+    def _budget(self, run: str) -> Budget:
+        """The one wall of a run in this process: whatever it books goes through this object, which counts it."""
+        if run not in self._budgets:
+            self._budgets[run] = Budget(self.settings.budget, self.calls.spent(run))
+        return self._budgets[run]
+
+    def _client(self, settings: ModelSettings, role: RoleName, run: str, seed: int) -> ModelClient:
         if settings.adapter == "lab":
             from strategist.lab.adapter import open_lab_model
 
             register_adapter("lab", open_lab_model)
         model = open_model(settings.model_copy(update={"path": self._path(settings.path)}))
         self._models.append(model)
-        return open_client(settings, role=role, run=run, seed=seed, calls=self.calls, budget=budget, model=model)
-
-    def _student_like(self, chat: Chat, settings: ModelSettings, source: GuidanceSource | None) -> Agent:
-        """An agent with the domain's tools."""
-        return Agent(
-            chat,
-            retriever=source,
-            tools=tuple(tool.spec for tool in self.domain.tools),
-            tool_style=settings.tool_style,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-        )
+        return open_client(settings, role=role, run=run, seed=seed, calls=self.calls, budget=self._budget(run), model=model)
 
     def _path(self, path: Path | None) -> Path | None:
         return None if path is None else (self.settings.folder / path).resolve()
 
-    def _advisor(self, run: RunInfo, budget: Budget) -> tuple[Advisor, Actor | None]:
+    def _advisor(self, run: RunInfo) -> tuple[Advisor, Actor | None]:
         advisor = self.settings.advisor
         if advisor.kind == "handbook":
             return HandbookAdvisor(self.domain, max_lines=advisor.max_lines), None
         model = _required(advisor.model, "advisor")
-        chat = self._client(model, "teacher", run.id, run.seed, budget)
-        actor = self._student_like(chat, model, None)
-        teacher = LLMTeacher(chat, self.domain, max_lines=advisor.max_lines, actor=actor)
+        chat = self._client(model, "teacher", run.id, run.seed)
+        teacher = LLMTeacher(chat, self.domain, max_lines=advisor.max_lines, actor=agent_for(chat, self.domain, model, None))
         return teacher, teacher
 
-    def _customer(self, run: RunInfo, budget: Budget) -> Customer:
+    def _customer(self, run: RunInfo) -> Customer:
         if self.settings.customer.kind == "model":
-            return LLMCustomer(self._client(_required(self.settings.customer.model, "customer"), "customer", run.id, run.seed, budget))
+            return LLMCustomer(self._client(_required(self.settings.customer.model, "customer"), "customer", run.id, run.seed))
         return ScriptedCustomer()
 
 
@@ -299,7 +335,7 @@ async def studio_graph() -> AsyncIterator[CompiledStateGraph[LoopState]]:
     from strategist.loop.graph import build_graph
     from strategist.settings import load_settings
 
-    with open_project(load_settings(Path("strategist.toml"))) as project:
+    with open_project(load_settings(Path("strategist.toml"))) as project, project.alone():
         last = project.last_run()
         run = project.choose_run(resume=last is not None and not ended_well(last.stop), new=False)
         async with project.deps(run) as deps:

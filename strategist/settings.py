@@ -54,9 +54,9 @@ class AdvisorSettings(Record):
 
 
 class PlayerSettings(Record):
-    """Who plays the customer or the judge."""
+    """Who plays the customer."""
 
-    kind: Literal["scripted", "model", "none"] = "scripted"
+    kind: Literal["scripted", "model"] = "scripted"
     model: ModelSettings | None = None
 
 
@@ -117,7 +117,6 @@ class Settings(Record):
     student: ModelSettings = ModelSettings()
     advisor: AdvisorSettings = AdvisorSettings()
     customer: PlayerSettings = PlayerSettings()
-    judge: PlayerSettings = PlayerSettings(kind="none")
     teach: TeachSettings = TeachSettings()
     gate: GateSettings = GateSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
@@ -132,7 +131,7 @@ class Settings(Record):
     def learning_hash(self) -> str:
         """Hash of everything that decides what is learned: not places, the budget, prices, or how fast models are asked."""
         plain = self.model_dump(mode="json", exclude={"folder", "database", "budget", "serve_status"})
-        for section in (plain["student"], plain["advisor"]["model"], plain["customer"]["model"], plain["judge"]["model"]):
+        for section in (plain["student"], plain["advisor"]["model"], plain["customer"]["model"]):
             for name in NOT_LEARNED if section else ():
                 del section[name]
         return digest(plain)
@@ -179,7 +178,7 @@ def _fault(problem: ErrorDetails) -> str:
 def _meant(name: str, section: list[str]) -> str:
     """The near setting of the same section, else the sections that do have a setting of this name."""
     fields = _sections()
-    near = difflib.get_close_matches(name, fields.get(".".join(section), ()), n=1)
+    near = difflib.get_close_matches(name, fields.get(".".join(section), ()), n=1, cutoff=0.75)
     if near:
         return f"; did you mean {near[0]!r}?"
     homes = [f"[{home}]" if home else "the top of the file" for home, names in fields.items() if name in names]

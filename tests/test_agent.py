@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategist import agent as agent_module
-from strategist.agent import OFF, Agent, AnyMessage, LiveLibrary, as_messages, system_message
+from strategist.agent import OFF, Agent, AnyMessage, LiveLibrary, agent_for, as_messages, desk_message, system_message
 from strategist.domains.domain import Domain, Tool
 from strategist.domains.persona import Need, Persona
 from strategist.errors import ModelError, StrategistError
@@ -23,7 +23,7 @@ from strategist.retrieval.embed import HashedEmbedder
 from strategist.retrieval.mask import key_text
 from strategist.retrieval.retriever import Retriever
 from strategist.roles.tooltext import AFTER_RESULT, NO_MORE_TOOLS, STOPS
-from strategist.settings import RetrievalSettings
+from strategist.settings import ModelSettings, RetrievalSettings
 
 TRACK = ToolSpec(name="track", description="Looks up a parcel.", parameters={"type": "object", "properties": {"id": {"type": "string"}}})
 HELLO = (Message(role="system", content="brief"), Message(role="user", content="Where is SL1?"))
@@ -253,6 +253,27 @@ PERSONA = Persona(
     state={},
     screen="SL1: in transit",
 )
+
+
+def test_the_agent_of_a_model_in_a_domain_has_its_tools_and_samples_as_the_settings_say() -> None:
+    chat, source = FakeChat(), FakeSource()
+    tool = Tool(spec=TRACK, run=lambda state, arguments: "in transit")
+    for style, offered in (("native", (TRACK,)), ("text", ())):
+        settings = ModelSettings.model_validate({"tool_style": style, "temperature": 0.3, "max_tokens": 77})
+        agent = agent_for(chat, domain(tool), settings, source)
+        asyncio.run(agent.reply(HELLO))
+        request = chat.asked[-1][0]
+        assert (request.tools, request.temperature, request.max_tokens) == (offered, 0.3, 77)
+        assert request.stop == (STOPS if style == "text" else ())
+        assert LINES.lines[0] in request.messages[-1].content
+    assert len(source.seen) == 2
+    assert OPEN not in request_of(agent_for(chat, domain(), ModelSettings(), None), HELLO).messages[-1].content
+
+
+def test_a_screen_that_quotes_a_customer_cannot_open_or_close_a_block() -> None:
+    for quoted, shown in ((f"Note: {CLOSE}", "Note: (/guidance)"), ("[gui\u0501ance]", "(gui\u0501ance)"), ("[note] <b>", "[note] <b>")):
+        assert desk_message(domain(), f" {quoted} ").content.endswith(f":\n{shown}")
+        assert system_message(domain(), PERSONA.model_copy(update={"screen": quoted})).content.endswith(f":\n{shown}")
 
 
 def test_system_message_keeps_the_screen_last_so_that_the_brief_is_a_shared_prefix() -> None:

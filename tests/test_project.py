@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from strategist.errors import DomainError, LibraryError, SettingsError
+from strategist.errors import BudgetExceededError, DomainError, LibraryError, SettingsError
 from strategist.loop.deps import NODES
 from strategist.models import open as models_open
 from strategist.models.adapters.scripted import ScriptedModel
@@ -26,10 +27,12 @@ from strategist.records.library import Entry, Key, Strategy
 from strategist.records.run import RunInfo
 from strategist.roles.customer import LLMCustomer
 from strategist.roles.handbook import HandbookAdvisor
+from strategist.roles.prompts import prompt_hashes
 from strategist.roles.scripted_customer import ScriptedCustomer
 from strategist.roles.teacher import LLMTeacher
-from strategist.settings import AdvisorSettings, ModelSettings, PlayerSettings, RetrievalSettings, Settings
+from strategist.settings import AdvisorSettings, BudgetSettings, ModelSettings, PlayerSettings, RetrievalSettings, Settings
 from strategist.store import Store
+from strategist.store.lock import HeldError
 
 LINE = "When a parcel is overdue, say that you start a trace."
 ASKED = "My parcel has not arrived."
@@ -185,6 +188,136 @@ def test_a_model_that_is_not_named_is_a_fault_of_the_settings_before_a_run_begin
             opened.choose_run(resume=False, new=False)
         assert f"[{role}.model]" in caught.value.hint
         assert opened.last_run() is None
+
+
+@pytest.mark.parametrize(
+    ("kept", "what"),
+    [
+        ({"prompts": "another"}, "the prompts changed since run-001 began"),
+        ({"embedder": "minilm"}, r"the embedder \(minilm\) changed since run-001 began"),
+        ({"code": "0.0.1"}, r"the version of strategist \(0\.0\.1\) changed since run-001 began"),
+    ],
+)
+def test_a_resumed_run_needs_the_prompts_the_embedder_and_the_program_it_began_with(
+    project: Project, kept: dict[str, str], what: str
+) -> None:
+    run = begin(project)
+    project.store.put_run(run.model_copy(update=kept))
+    with pytest.raises(SettingsError, match=what):
+        project.choose_run(resume=True, new=False)
+    unknown = run.model_copy(update=dict.fromkeys(kept, ""))
+    project.store.put_run(unknown)
+    assert project.choose_run(resume=True, new=False) == unknown, "what an old record does not say is no reason to refuse"
+
+
+def test_a_changed_prompt_is_seen(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(project)
+    assert run.prompts
+    assert project.choose_run(resume=True, new=False) == run
+    monkeypatch.setattr("strategist.project.prompt_hashes", lambda: {**prompt_hashes(), "advise.v1": "edited"})
+    with pytest.raises(SettingsError, match="the prompts changed since run-001 began"):
+        project.choose_run(resume=True, new=False)
+
+
+# ------------------------------------------------------------------------------------------------ one process at a time
+
+
+def in_flight(project: Project) -> int:
+    """Calls that are on their way, as the call log has it."""
+    with project.store.database.reading() as conn:
+        return int(conn.exec_driver_sql("select count(*) from calls where status = 'sent'").scalar_one())
+
+
+def test_who_works_on_a_run_is_alone(settings: Settings, project: Project) -> None:
+    run = begin(project)
+
+    async def work() -> None:
+        async with project.deps(run):
+            assert project.choose_run(resume=True, new=False) == run, "its own process is not kept out"
+            with open_project(settings) as other:
+                assert other.last_run() == run, "looking is free"
+                with pytest.raises(HeldError, match=rf"process {os.getpid()} is at work in"):
+                    other.choose_run(resume=True, new=False)
+                with pytest.raises(HeldError):
+                    async with other.deps(run):
+                        raise AssertionError("opened")
+
+    asyncio.run(work())
+    with open_project(settings) as other, other.alone():
+        assert other.choose_run(resume=True, new=False) == run
+
+
+def test_only_what_a_dead_process_left_is_marked_as_abandoned(settings: Settings, project: Project) -> None:
+    run = begin(project)
+    with project.alone():
+        assert in_flight(project) == 0, "whoever sent it is dead, or could not be kept out"
+        request = ModelRequest(messages=CHAT)
+        project.calls.begin(
+            key="k2", run=run.id, attempt=1, role="student", model="m", purpose="generate", sample=0, seed=run.seed, request=request
+        )
+
+        async def work() -> None:
+            async with project.deps(run):
+                assert in_flight(project) == 1, "it may be under way in this process"
+
+        asyncio.run(work())
+        with open_project(settings) as other, pytest.raises(HeldError), other.alone():
+            raise AssertionError("held")
+        assert in_flight(project) == 1
+
+
+# ------------------------------------------------------------------------------------------------ one wall per run
+
+
+def limited(settings: Settings, calls: int) -> Settings:
+    return settings.model_copy(update={"budget": BudgetSettings(calls=calls)})
+
+
+def test_all_agents_of_a_project_stand_before_one_wall(settings: Settings, recorder: Recorder) -> None:
+    async def work(project: Project) -> None:
+        one, other = project.agent(), project.agent(with_library=False)
+        await one.reply(CHAT, sample=1)
+        await other.reply(CHAT, sample=2)
+        for agent in (one, other, project.agent()):
+            with pytest.raises(BudgetExceededError, match="2 of 2 calls are spent"):
+                await agent.reply(CHAT, sample=3)
+        await project.close_models()
+
+    with open_project(limited(settings, 2)) as project:
+        asyncio.run(work(project))
+    assert len(recorder.requests) == 2
+
+
+def test_a_run_that_is_opened_twice_has_one_wall(settings: Settings, recorder: Recorder) -> None:
+    async def work(project: Project, run: RunInfo) -> None:
+        async with project.deps(run) as deps:
+            await deps.agent(None).reply(CHAT, purpose="examine", sample=1)
+            async with project.deps(run) as again:
+                await again.agent(None).reply(CHAT, purpose="examine", sample=2)
+                assert deps.spent() == again.spent() == (2, 0.0)
+                with pytest.raises(BudgetExceededError):
+                    await deps.agent(None).reply(CHAT, purpose="examine", sample=3)
+        async with project.deps(run) as later:
+            assert later.spent() == (2, 0.0)
+            with pytest.raises(BudgetExceededError):
+                await later.agent(None).reply(CHAT, purpose="examine", sample=3)
+
+    with open_project(limited(settings, 2)) as project:
+        asyncio.run(work(project, project.choose_run(resume=False, new=False)))
+    assert len(recorder.requests) == 2
+
+
+def test_what_another_process_spent_meanwhile_counts(settings: Settings, recorder: Recorder) -> None:
+    async def one_call(project: Project, run: RunInfo, sample: int) -> int:
+        async with project.deps(run) as deps:
+            await deps.agent(None).reply(CHAT, purpose="examine", sample=sample)
+            return deps.spent()[0]
+
+    with open_project(limited(settings, 3)) as project, open_project(limited(settings, 3)) as other:
+        run = project.choose_run(resume=False, new=False)
+        assert [asyncio.run(one_call(who, run, sample)) for sample, who in enumerate((project, other, project))] == [1, 2, 3]
+        with pytest.raises(BudgetExceededError):
+            asyncio.run(one_call(other, run, 9))
 
 
 # ------------------------------------------------------------------------------------------------ what is opened

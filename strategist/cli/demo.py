@@ -10,15 +10,16 @@ from rich.text import Text
 
 from strategist.cli.console import err, out, plural, say
 from strategist.cli.evaluate import print_arms, study
-from strategist.cli.files import hold, write_text
+from strategist.cli.files import write_text
 from strategist.cli.report import write
 from strategist.cli.teach import catch_up, teach_with_bars
 from strategist.errors import SettingsError
 from strategist.evaluation.study import compare, contrasts, summarise
-from strategist.project import open_project
+from strategist.project import RUN_LOCK, open_project
 from strategist.records.library import SERVABLE
 from strategist.records.run import ArmName, ArmOutcome
 from strategist.settings import load_settings
+from strategist.store.lock import hold
 
 ARMS: tuple[ArmName, ...] = ("bare", "handbook", "random", "library")
 MARK = "# written by `strategist demo`"
@@ -51,7 +52,7 @@ def run(folder: Path, *, seeds: int) -> None:
         settings = prepare(folder, LAB_SETTINGS, fresh=True)
         out.print(Text.assemble(("These models are simulated", "bold"), " (the lab world `specific`): every situation needs its own line."))
         say("The student does not know them; watch the loop find, test and keep them.\n")
-        with open_project(load_settings(settings)) as project:
+        with open_project(load_settings(settings)) as project, project.alone():
             run_info = project.choose_run(resume=False, new=False)
             teach_with_bars(project, run_info, quiet=False, again="the same command starts the demo again")
             catch_up(project)
@@ -80,7 +81,8 @@ def prepare(folder: Path, text: str, *, fresh: bool) -> Path:
     """Write the demo's settings into a folder of its own; `fresh` starts from nothing. Refuses a folder that is not the demo's."""
     check_folder(folder)
     if fresh:
-        shutil.rmtree(folder / ".strategist", ignore_errors=True)
+        with hold(folder / ".strategist" / RUN_LOCK):  # somebody may be evaluating what is to be thrown away
+            shutil.rmtree(folder / ".strategist", ignore_errors=True)
     path = folder / "strategist.toml"
     write_text(path, text)
     return path

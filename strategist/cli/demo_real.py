@@ -21,7 +21,6 @@ from rich.text import Text
 from strategist.cli.console import err, out, say
 from strategist.cli.demo import ARMS, LOCK, MARK, last_line, prepare
 from strategist.cli.evaluate import print_arms, study
-from strategist.cli.files import HeldError, hold, sign
 from strategist.cli.init import quoted
 from strategist.cli.report import write
 from strategist.cli.teach import announce, catch_up, teach_with_bars
@@ -30,6 +29,7 @@ from strategist.evaluation.study import contrasts, summarise
 from strategist.loop.runner import ended_well
 from strategist.project import Project, open_project
 from strategist.settings import load_settings
+from strategist.store.lock import HeldError, hold, sign
 
 MODEL_URL = "https://huggingface.co/Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF/resolve/main/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 MODEL_SHA256 = "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"
@@ -89,7 +89,7 @@ def coach(folder: Path, settings: str, *, seeds: int, foreground: bool) -> None:
 def work(folder: Path, *, seeds: int) -> None:
     """Teach (or go on), evaluate all arms on dev, write the report. For whoever holds the folder's lock."""
     (folder / DONE).unlink(missing_ok=True)
-    with open_project(load_settings(folder / "strategist.toml")) as project:
+    with open_project(load_settings(folder / "strategist.toml")) as project, project.alone():
         last = project.last_run()
         if last is None or not ended_well(last.stop):
             info = project.choose_run(resume=last is not None, new=False)

@@ -9,71 +9,105 @@ from typing import cast, get_args
 
 from strategist.cli.console import grid, interval, out, plural, say
 from strategist.cli.progress import StudyBar
-from strategist.domains.persona import Split
+from strategist.domains.persona import Persona, Split
 from strategist.errors import RunInterruptedError, SettingsError
-from strategist.evaluation.arms import Arm, StudentParts, make_arm
+from strategist.evaluation.arms import Arm, make_arm
 from strategist.evaluation.report_data import OPENING, keep_outcomes, record_opening
-from strategist.evaluation.study import ArmComparison, ArmSummary, contrasts, run_study, summarise
+from strategist.evaluation.study import ArmComparison, ArmSummary, contrasts, run_study, study_seeds, summarise
 from strategist.loop.deps import Deps
 from strategist.project import Project, open_project
 from strategist.records.base import stable_int
-from strategist.records.run import ArmName, ArmOutcome
+from strategist.records.run import ArmName, ArmOutcome, RunInfo
 from strategist.settings import load_settings
 
 
-def run(path: Path, *, arms: str, seeds: int, personas: int | None, split: str, quiet: bool) -> None:
+def run(path: Path, *, arms: str, seeds: int, personas: int | None, split: str, resume: bool, quiet: bool) -> None:
     """The command."""
     names = arm_names(arms)
     if split not in ("dev", "test"):
         raise SettingsError(f"--split is {split!r}", hint="it must be dev or test")
+    if resume and split == "dev":
+        raise SettingsError("--resume goes with --split test", hint="on dev the same command goes on by itself")
     with open_project(load_settings(path)) as project:
-        outcomes = study(project, names, seeds=seeds, personas=personas, split=cast(Split, split), quiet=quiet)
+        outcomes = study(project, names, seeds=seeds, personas=personas, split=cast(Split, split), resume=resume, quiet=quiet)
         print_arms(summarise(outcomes), contrasts(outcomes))
         say(f"on {split}; the test split was opened {plural(openings(project), 'time')} so far", "dim")
         say("next: `strategist report`", "dim")
 
 
 def study(
-    project: Project, names: tuple[ArmName, ...], *, seeds: int, personas: int | None = None, split: Split = "dev", quiet: bool = False
+    project: Project,
+    names: tuple[ArmName, ...],
+    *,
+    seeds: int,
+    personas: int | None = None,
+    split: Split = "dev",
+    resume: bool = False,
+    quiet: bool = False,
 ) -> tuple[ArmOutcome, ...]:
     """Play the arms: every trace is stored as its conversation ends, the outcomes with the last run when all have ended.
 
-    Opening test is counted first, and draws personas by a new seed."""
-    last = project.last_run()
-    if last is None:
-        raise SettingsError("there is no run to evaluate", hint="run `strategist teach` first")
-    if "teacher" in names and project.settings.advisor.kind == "handbook":
-        raise SettingsError("arm teacher needs a teacher that can act", hint="a handbook cannot: set [advisor] kind = 'model'")
-    opening = 0
-    if split == "test":
-        record_opening(project.store, last.id, f"arms {', '.join(names)}, {seeds} seeds")
-        opening = openings(project)
-    drawn = project.domain.personas(split, personas, seed=stable_int("opening", last.seed, opening) % 10**6 if opening else 0)
+    Opening test is counted first, and draws personas by a new seed; `resume` goes on with the last opening, if it has not ended."""
+    with project.alone():
+        last = project.last_run()
+        if last is None:
+            raise SettingsError("there is no run to evaluate", hint="run `strategist teach` first")
+        if "teacher" in names and project.settings.advisor.kind == "handbook":
+            raise SettingsError("arm teacher needs a teacher that can act", hint="a handbook cannot: set [advisor] kind = 'model'")
+        if split == "dev":
+            drawn = project.domain.personas("dev", personas)
+        elif resume:
+            drawn = _unfinished_opening(project, last, personas)
+        else:
+            record_opening(project.store, last.id, f"arms {', '.join(names)}, {seeds} seeds")
+            drawn = _test_personas(project, last, personas)
+        outcomes = _play(project, last, names, drawn, seeds=seeds, split=split, quiet=quiet)
+        keep_outcomes(project.store, last.id, outcomes, last.rounds)
+    return outcomes
 
+
+def _test_personas(project: Project, run: RunInfo, count: int | None) -> tuple[Persona, ...]:
+    """The test personas of the last opening: every opening and every run has its own."""
+    return project.domain.personas("test", count, seed=stable_int("opening", run.seed, openings(project)) % 10**6)
+
+
+def _unfinished_opening(project: Project, run: RunInfo, count: int | None) -> tuple[Persona, ...]:
+    """The personas of the last opening, whose outcomes nobody has seen yet. Raises SettingsError where there is no such opening."""
+    drawn = _test_personas(project, run, count)
+    opened = [event.target for event in project.store.events() if event.action == OPENING]
+    seen = {outcome.persona for outcome in project.store.documents(run.id, "study", ArmOutcome)}
+    if opened[-1:] != [run.id] or seen & {persona.id for persona in drawn}:
+        hint = "leave out --resume: that opens test once more, and is counted"
+        raise SettingsError(f"there is no unfinished opening of test for {run.id}", hint=hint)
+    return drawn
+
+
+def _play(
+    project: Project, run: RunInfo, names: tuple[ArmName, ...], drawn: tuple[Persona, ...], *, seeds: int, split: Split, quiet: bool
+) -> tuple[ArmOutcome, ...]:
     async def main() -> tuple[ArmOutcome, ...]:
-        async with project.deps(last) as deps:
+        async with project.deps(run) as deps:
             return await run_study(
                 [await _arm(deps, name) for name in names],
                 drawn,
-                range(seeds),
+                study_seeds(seeds),
                 domain=project.domain,
                 customer=deps.customer,
                 max_turns=project.settings.teach.max_turns,
                 tool_style=project.settings.student.tool_style,
-                round=last.rounds,  # after the run's own rounds, whose traces have other ids
+                lanes=deps.lanes,
+                round=run.rounds,  # after the run's own rounds, whose traces have other ids
                 progress=bar,
-                keep=lambda trace: project.store.put_trace(last.id, trace),
+                keep=lambda trace: project.store.put_trace(run.id, trace),
             )
 
     title = f"{plural(len(names), 'arm')}, {plural(len(drawn), f'{split} persona')}, {plural(seeds, 'seed')}"
     try:
         with StudyBar(title, quiet=quiet) as bar:
-            outcomes = asyncio.run(main())
+            return asyncio.run(main())
     except KeyboardInterrupt:
-        again = "the same command goes on from here" if split == "dev" else "the opening counts; the next one draws other personas"
+        again = "the same command goes on from here" if split == "dev" else "the same command with --resume goes on with this opening"
         raise RunInterruptedError("evaluation stopped; every reply so far is kept", hint=again) from None
-    keep_outcomes(project.store, last.id, outcomes, last.rounds)
-    return outcomes
 
 
 def openings(project: Project) -> int:
@@ -82,18 +116,10 @@ def openings(project: Project) -> int:
 
 
 async def _arm(deps: Deps, name: ArmName) -> Arm:
-    student = deps.settings.student
-    parts = StudentParts(
-        deps.student,
-        tools=tuple(tool.spec for tool in deps.domain.tools),
-        tool_style=student.tool_style,
-        temperature=student.temperature,
-        max_tokens=student.max_tokens,
-    )
     snapshot = deps.library_now()
     return make_arm(
         name,
-        parts,
+        deps.agent,
         handbook=deps.domain.handbook,
         retriever=await deps.retriever(snapshot),
         entries=snapshot.entries,

@@ -43,7 +43,10 @@ kind = "handbook"                    # "handbook": your checks' advice lines; "m
 # base_url = "https://api.example.com/v1"    # example
 
 [customer]
-kind = "scripted"                    # "scripted": persona cards played by code; "model": an LLM (then give [customer.model])
+kind = "scripted"                    # "scripted": persona cards played by code; "model": an LLM plays them
+# [customer.model]                   # for kind = "model"; takes every setting of [student]
+# model = "gpt-x"                    # example
+# base_url = "https://api.example.com/v1"    # example
 
 [teach]
 # rounds = 3

@@ -99,12 +99,13 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, max=50, help="Evaluation seeds per persona.")] = 1,
     personas: Annotated[int | None, typer.Option(min=2, max=2_000, help="Personas; default: all of the split.")] = None,
     split: Annotated[str, typer.Option(help="dev, or test: every opening of test is counted and named in the report.")] = "dev",
+    resume: Annotated[bool, typer.Option("--resume", help="With --split test: go on with the last opening, if it has not ended.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
     """Compare arms on dev (or test) personas; stored with the last run and shown in its report."""
     from strategist.cli.evaluate import run
 
-    run(settings, arms=arms, seeds=seeds, personas=personas, split=split, quiet=quiet)
+    run(settings, arms=arms, seeds=seeds, personas=personas, split=split, resume=resume, quiet=quiet)
 
 
 @app.command(short_help="Write the run's report as one HTML page.")

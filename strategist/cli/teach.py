@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 from strategist.cli.console import err, plural, say
-from strategist.cli.files import hold
 from strategist.cli.progress import Bars
 from strategist.errors import RunInterruptedError, SettingsError, StrategistError
 from strategist.loop.runner import Finished, teach
@@ -27,7 +26,7 @@ def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from:
     """The command."""
     if resume and new:
         raise SettingsError("--resume and --new exclude each other", hint="--resume goes on with the last run, --new starts another")
-    with open_project(load_settings(path)) as project, hold(project.settings.database_path.parent / "teach.lock"):
+    with open_project(load_settings(path)) as project, project.alone():
         if resume and rounds is None and (last := project.last_run()) is not None:
             rounds = last.rounds  # a resumed run keeps the number it was started with
         if rounds is not None:

@@ -9,15 +9,14 @@ Invariants: an arm's guidance depends on the conversation, the library and the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from strategist.agent import Agent, GuidanceSource
 from strategist.errors import LibraryError
-from strategist.models.protocol import Chat
 from strategist.records.base import digest, stable_int
-from strategist.records.chat import Message, RoleName, ToolSpec
+from strategist.records.chat import Message, RoleName
 from strategist.records.library import Entry, Guidance
 from strategist.records.run import ArmName
 from strategist.roles.protocols import Actor
@@ -84,31 +83,9 @@ def draw_other_lines(entries: Iterable[Entry], real: Guidance, *, seed: int, tex
     return tuple(dict.fromkeys(lines.values())), tuple(lines)
 
 
-@dataclass(frozen=True)
-class StudentParts:
-    """What every student arm shares: the recorded model, its tools and how it samples."""
-
-    chat: Chat
-    tools: tuple[ToolSpec, ...] = ()
-    tool_style: Literal["native", "text"] = "native"
-    temperature: float = 0.7
-    max_tokens: int = 200
-
-    def agent(self, source: GuidanceSource | None) -> Agent:
-        """The student with this source of guidance."""
-        return Agent(
-            self.chat,
-            retriever=source,
-            tools=self.tools,
-            tool_style=self.tool_style,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-        )
-
-
 def make_arm(
     name: ArmName,
-    student: StudentParts,
+    student: Callable[[GuidanceSource | None], Agent],
     *,
     handbook: tuple[str, ...] = (),
     retriever: GuidanceSource | None = None,
@@ -116,7 +93,8 @@ def make_arm(
     teacher: Actor | None = None,
     seed: int = 0,
 ) -> Arm:
-    """One arm by name. `library` and `random` need `retriever` (`random` also its entries), `teacher` needs an actor.
+    """One arm by name. `student` gives the student with a source of guidance (`Deps.agent`). `library` and `random` need `retriever`
+    (`random` also its entries), `teacher` needs an actor.
 
     Raises LibraryError naming what is missing.
     """
@@ -124,13 +102,13 @@ def make_arm(
         actor = _needed(teacher, "arm teacher needs a teacher that can act", "a handbook cannot: set [advisor] kind = 'model'")
         return Arm(name, actor, "teacher")
     if name == "bare":
-        return Arm(name, student.agent(None))
+        return Arm(name, student(None))
     if name == "handbook":
-        return Arm(name, student.agent(FixedGuidance(handbook)))
+        return Arm(name, student(FixedGuidance(handbook)))
     source = _needed(retriever, f"arm {name} needs a library to retrieve from", "run `strategist teach` first")
     if name == "library":
-        return Arm(name, student.agent(source))
-    return Arm(name, student.agent(RandomGuidance(source, entries, seed)))
+        return Arm(name, student(source))
+    return Arm(name, student(RandomGuidance(source, entries, seed)))
 
 
 def _needed(value: T | None, message: str, hint: str) -> T:

@@ -40,6 +40,9 @@ CONTRASTS: tuple[tuple[ArmName, ArmName], ...] = (
 
 Pairing = tuple[ArmOutcome, ArmOutcome]
 
+FIRST_SEED = 1
+"""Evaluations begin here: the replies of seed 0 are those of the examination after each round, which decides when teaching stops."""
+
 
 class ArmSummary(Record):
     """One arm on its own. Intervals are over personas; `hard` is conversations with a hard failure per 100; None: fewer than 2 personas."""
@@ -100,6 +103,11 @@ class IssueComparison(Record):
     seeds: int
 
 
+def study_seeds(count: int) -> range:
+    """The seeds of an evaluation with `count` seeds: none of them was looked at while the library was learned."""
+    return range(FIRST_SEED, FIRST_SEED + count)
+
+
 async def run_study(
     arms: Sequence[Arm],
     personas: Sequence[Persona],
@@ -109,11 +117,12 @@ async def run_study(
     customer: Customer,
     max_turns: int = 6,
     tool_style: Literal["native", "text"] = "native",
+    lanes: int = 8,
     round: int = 0,  # noqa: A002 - the record's word
     progress: Callable[[int, int], None] | None = None,
     keep: Callable[[Trace], None] | None = None,
 ) -> tuple[ArmOutcome, ...]:
-    """Play every persona with every seed in every arm, all at once; outcomes come in the order arms, personas, seeds.
+    """Play every persona with every seed in every arm, `lanes` conversations at a time; outcomes come in the order arms, personas, seeds.
 
     The sample number depends on seed and persona only, so requests that do not differ between arms or studies are paid for once. `progress`
     gets (done, total), `keep` every trace as soon as its conversation has ended. Raises BudgetExceededError or ServerUnavailableError
@@ -141,7 +150,7 @@ async def run_study(
             keep(trace)
         return trace
 
-    traces = await in_order(one, jobs, progress or _silent)
+    traces = await in_order(one, jobs, progress or _silent, lanes=lanes)
     return tuple(outcome_of(trace, arm.name, seed) for trace, (arm, _, seed) in zip(traces, jobs, strict=True))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict, TypeVar
 
-from strategist.agent import Agent, GuidanceSource
+from strategist.agent import Agent, GuidanceSource, agent_for
 from strategist.domains.domain import Domain
 from strategist.errors import BudgetExceededError
 from strategist.library.library import Library
@@ -72,15 +72,12 @@ class Deps:
 
     def agent(self, source: GuidanceSource | None) -> Agent:
         """The student with guidance from `source`."""
-        student = self.settings.student
-        return Agent(
-            self.student,
-            retriever=source,
-            tools=tuple(tool.spec for tool in self.domain.tools),
-            tool_style=student.tool_style,
-            temperature=student.temperature,
-            max_tokens=student.max_tokens,
-        )
+        return agent_for(self.student, self.domain, self.settings.student, source)
+
+    @property
+    def lanes(self) -> int:
+        """How many conversations, or other strings of calls, are under way at a time: as many as the student's server takes at once."""
+        return self.settings.student.max_in_flight
 
     async def retriever(self, snapshot: Snapshot) -> Retriever:
         """The exact ranking over a snapshot: inside the loop nothing else ranks."""
@@ -100,18 +97,28 @@ class Deps:
         return stored
 
 
-async def in_order(work: Callable[[int, T], Awaitable[R]], items: Sequence[T], report: Report) -> list[R]:
-    """Run `work(index, item)` for all items at once and return the results in item order; the first error cancels the rest.
+async def in_order(work: Callable[[int, T], Awaitable[R]], items: Sequence[T], report: Report, *, lanes: int) -> list[R]:
+    """Run `work(index, item)` for `lanes` items at a time and return the results in item order; the first error cancels the rest.
 
-    How many calls are really in flight is the limiter's business. At the end of the budget they are waited for: they are paid, nothing new
-    starts beside them, and their replies are kept for the run that goes on from here.
+    How many calls are really in flight is the limiter's business; with as many lanes as the server has slots, a conversation finds its
+    beginning in the server's prefix cache at every turn, which all of them at once would push out. At the end of the budget what is under
+    way is waited for: it is paid, nothing new starts beside it, and its replies are kept for the run that goes on from here.
     """
     done = 0
     report(0, len(items))
+    free = asyncio.Semaphore(lanes)
+    over: list[BudgetExceededError] = []
 
     async def one(index: int, item: T) -> R:
         nonlocal done
-        result = await work(index, item)
+        async with free:
+            if over:
+                raise over[0]
+            try:
+                result = await work(index, item)
+            except BudgetExceededError as error:
+                over.append(error)
+                raise
         done += 1
         report(done, len(items))
         return result

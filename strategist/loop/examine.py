@@ -11,27 +11,24 @@ from strategist.agent import GuidanceSource
 from strategist.conversation import play
 from strategist.domains.outcomes import outcome_of
 from strategist.domains.persona import Persona
-from strategist.loop.coach import Coached
+from strategist.loop.coached import Coached
 from strategist.loop.deps import Deps, Report, in_order
 from strategist.records.base import stable_int
 from strategist.records.evidence import Evidence
 from strategist.records.library import Candidate, Refusal, Snapshot
 from strategist.records.run import ArmName, ArmOutcome, RoundSummary, StopReason
 from strategist.records.trace import Scenario, Trace
-from strategist.stats import paired_difference
+from strategist.stats import Estimate, paired_difference
 
 PARITY_MARGIN = 0.02
+"""How far below the teacher the student may be at most, as far as the interval can tell, to count as equal: in score, 0 to 1."""
 MIN_PROGRESS = 0.01
 
 
 async def examine(deps: Deps, round_: int, report: Report) -> StopReason | None:
     """Play the dev personas in both arms (and with the teacher, once, if it can act), store the summary, return why to stop or None."""
-    snapshot = deps.library_now()
-    stored = deps.store.get_document(deps.run.id, "snapshot_after", f"r{round_}", Snapshot)
-    if stored is None:
-        deps.store.put_document(deps.run.id, "snapshot_after", f"r{round_}", round_, 0, snapshot)
-    else:
-        snapshot = stored
+    snapshot = deps.store.get_document(deps.run.id, "snapshot_after", f"r{round_}", Snapshot)
+    assert snapshot is not None, "consolidate runs before examine"
     source: GuidanceSource | None = await deps.retriever(snapshot) if snapshot.entries else None
     arms: list[tuple[ArmName, GuidanceSource | None]] = [("bare", None), ("library", source)]
     if deps.teacher is not None:
@@ -57,7 +54,7 @@ async def examine(deps: Deps, round_: int, report: Report) -> StopReason | None:
             tool_style=deps.settings.student.tool_style,
         )
 
-    traces = await in_order(one, jobs, report)
+    traces = await in_order(one, jobs, report, lanes=deps.lanes)
     for trace in traces:
         deps.store.put_trace(deps.run.id, trace)
     outcomes = tuple(outcome_of(trace, arm, 0) for trace, (arm, _, _) in zip(traces, jobs, strict=True))
@@ -90,12 +87,12 @@ def summarise(deps: Deps, round_: int, after: Snapshot, outcomes: tuple[ArmOutco
     )
 
 
-def lift(outcomes: Sequence[ArmOutcome], arm: ArmName, base: ArmName) -> float | None:
-    """Mean paired difference in score over personas with both arms finished; None for fewer than two."""
+def lift(outcomes: Sequence[ArmOutcome], arm: ArmName, base: ArmName) -> Estimate | None:
+    """Paired difference in score over personas with both arms finished, with its 95 % interval; None for fewer than two."""
     one = {o.persona: o.score for o in outcomes if o.arm == arm and o.score is not None}
     other = {o.persona: o.score for o in outcomes if o.arm == base and o.score is not None}
     both = [name for name in one if name in other]
-    return paired_difference({n: one[n] for n in both}, {n: other[n] for n in both}).mean if len(both) > 1 else None
+    return paired_difference({n: one[n] for n in both}, {n: other[n] for n in both}) if len(both) > 1 else None
 
 
 def stop_reason(rounds: Sequence[RoundSummary], planned: int) -> StopReason | None:
@@ -103,10 +100,14 @@ def stop_reason(rounds: Sequence[RoundSummary], planned: int) -> StopReason | No
 
     Parity with the teacher on dev; nothing left to teach (no state had a gap, and none failed to be coached); no progress (twice in a row
     neither an entry was admitted nor the lift rose by a point); the planned number of rounds.
+
+    Parity is claimed where the lower bound of the difference to the teacher is within the margin, not where its mean is: that the student
+    may be as good is no proof that it is. The interval of few personas is wide, so with few of them parity is rarely claimed
+    (but it has no width where all of them differ by the same).
     """
     last = rounds[-1]
     behind = lift(last.outcomes, "library", "teacher")
-    if behind is not None and behind >= -PARITY_MARGIN:
+    if behind is not None and behind.low >= -PARITY_MARGIN:
         return "parity"
     if last.scenarios and last.gaps == last.failed_states == 0:
         return "nothing_to_teach"
@@ -117,4 +118,4 @@ def stop_reason(rounds: Sequence[RoundSummary], planned: int) -> StopReason | No
 
 def _stalled(before: RoundSummary, after: RoundSummary) -> bool:
     old, new = lift(before.outcomes, "library", "bare"), lift(after.outcomes, "library", "bare")
-    return after.admitted == 0 and (old is None or new is None or new - old < MIN_PROGRESS)
+    return after.admitted == 0 and (old is None or new is None or new.mean - old.mean < MIN_PROGRESS)

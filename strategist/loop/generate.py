@@ -50,7 +50,7 @@ async def play_personas(deps: Deps, round_: int, personas: list[tuple[int, Perso
             tool_style=deps.settings.student.tool_style,
         )
 
-    traces = await in_order(one, personas, report)
+    traces = await in_order(one, personas, report, lanes=deps.lanes)
     for trace in traces:
         deps.store.put_trace(deps.run.id, trace)
     return traces

@@ -1,7 +1,7 @@
 """Running a teach run to its end: start or resume, stream progress, and end cleanly whatever happens.
 
 A budget that is used up, a model server that is gone and Ctrl-C are ends, not crashes: what was consolidated stays, and the same run can be
-resumed. Knows the graph and its checkpoints; does not know how settings become models (loop.project) or how progress is drawn (cli).
+resumed. Knows the graph and its checkpoints; does not know how settings become models (strategist.project) or how progress is drawn (cli).
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ class RoleCost(Record):
 
 
 class RunInfo(Record):
-    """A teach run. `learning_hash` covers settings; with `pack_hash`, `code`, seed and the call log it decides the library."""
+    """A teach run. `learning_hash` covers settings; with `pack_hash`, `prompts`, `code`, seed and the call log it decides the library.
+
+    `prompts` is the hash of all prompt files; empty in records of runs that were begun before it was noted."""
 
     id: str
     domain: str
@@ -81,6 +83,7 @@ class RunInfo(Record):
     brief_hash: str
     learning_hash: str
     code: str
+    prompts: str = ""
     seed: int
     student: str
     advisor: str

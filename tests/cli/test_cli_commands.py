@@ -10,7 +10,9 @@ import pytest
 
 from strategist.cli.evaluate import print_arms
 from strategist.evaluation.study import contrasts, summarise
-from strategist.records.run import ArmOutcome
+from strategist.project import open_project
+from strategist.records.run import ArmOutcome, RoundSummary
+from strategist.settings import load_settings
 from tests.cli.commands import SETTINGS, Cli, first_entry
 
 
@@ -190,6 +192,68 @@ def test_an_opening_of_the_test_split_is_counted_before_it_is_looked_at(cli: Cli
     for wrong_words in (("--arms", "libary"), ("--personas", "1"), ("--personas", "99999"), ("--seeds", "0")):
         assert cli("evaluate", *wrong_words, "-s", project).code == 2
     assert "did you mean 'library'?" in cli("evaluate", "--arms", "libary", "-s", project).err
+
+
+def budget(project: Path, calls: int | None) -> None:
+    """Give the project a wall of so many calls, or none."""
+    text = project.read_text(encoding="utf-8").partition("[budget]")[0]
+    project.write_text(text + (f"[budget]\ncalls = {calls}\n" if calls else ""), encoding="utf-8")
+
+
+def test_an_opening_that_was_interrupted_goes_on_and_counts_once(cli: Cli, project: Path) -> None:
+    words = ("evaluate", "--arms", "bare", "--personas", "3", "--split", "test", "-q", "-s", project)
+    none = cli(*words, "--resume")
+    assert (none.code, "there is no unfinished opening of test for run-001" in none.err) == (2, True)
+    assert cli("evaluate", "--resume", "-s", project).code == 2
+
+    with open_project(load_settings(project)) as opened:
+        budget(project, opened.calls.spent("run-001").calls + 2)
+    assert cli(*words).code == 1
+    budget(project, None)
+    resumed = cli(*words, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert "the test split was opened 1 time so far" in resumed.out
+    over = cli(*words, "--resume")
+    assert (over.code, "leave out --resume" in over.err) == (2, True)
+
+    with open_project(load_settings(project)) as opened:
+        outcomes = opened.store.documents("run-001", "study", ArmOutcome)
+        traces = [trace for trace in opened.store.traces("run-001", purpose="examine") if trace.persona.startswith("test-")]
+    drawn = {outcome.persona for outcome in outcomes}
+    assert len(drawn) == len(outcomes) == 3
+    assert {trace.persona for trace in traces} == drawn, "what was begun before the interruption was gone on with"
+    assert "opened 2 times so far" in cli(*words).out
+
+    with open_project(load_settings(project)) as opened:
+        again = {outcome.persona for outcome in opened.store.documents("run-001", "study", ArmOutcome)} - drawn
+        assert len(again) == 3, "another opening draws others"
+        opened.store.put_run(opened.store.runs()[0].model_copy(update={"id": "run-002", "seed": 1000}))
+    other = cli(*words, "--resume")
+    assert (other.code, "no unfinished opening of test for run-002" in other.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("split", "again"),
+    [("dev", "the same command goes on from here"), ("test", "the same command with --resume goes on with this opening")],
+)
+def test_who_stops_an_evaluation_is_told_how_to_go_on(
+    split: str, again: str, cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("strategist.cli.evaluate.run_study", interrupted)
+    ran = cli("evaluate", "--arms", "bare", "--split", split, "-q", "-s", project)
+    assert (ran.code, ran.err) == (130, f"evaluation stopped; every reply so far is kept\n  {again}\n")
+
+
+def test_evaluations_use_other_seeds_than_the_examination_after_each_round(cli: Cli, project: Path) -> None:
+    assert cli("evaluate", "--arms", "bare", "--personas", "2", "--seeds", "2", "-q", "-s", project).code == 0
+    with open_project(load_settings(project)) as opened:
+        outcomes = opened.store.documents("run-001", "study", ArmOutcome)
+        examined = [o for summary in opened.store.documents("run-001", "round", RoundSummary) for o in summary.outcomes]
+    assert {outcome.seed for outcome in outcomes} == {1, 2}
+    assert {outcome.seed for outcome in examined} == {0}
 
 
 def test_arms_with_failed_conversations_say_how_many(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,11 +19,11 @@ from strategist.cli import demo, demo_real
 from strategist.cli.demo import LOCK, MARK, prepare
 from strategist.cli.demo_real import DONE, LOG, coach, find_model, work, worker_command
 from strategist.cli.evaluate import study
-from strategist.cli.files import HeldError, hold
 from strategist.errors import SettingsError, StrategistError
-from strategist.project import open_project
+from strategist.project import RUN_LOCK, open_project
 from strategist.records.run import ArmOutcome
 from strategist.settings import load_settings
+from strategist.store.lock import HeldError, hold
 from tests.cli.commands import EXACT, Cli, read_until, start, write_settings
 
 MINE = f"{MARK}\n{EXACT}"
@@ -65,6 +65,10 @@ def test_a_folder_that_is_not_the_demos_is_left_alone(cli: Cli, tmp_path: Path) 
     assert (ran.code, "was not written by the demo" in ran.err) == (2, True)
     with hold(tmp_path / "held" / LOCK):
         assert "is at work in" in cli("demo", "--folder", tmp_path / "held").err
+    write_settings(tmp_path / "looked at", MINE)
+    with hold(tmp_path / "looked at" / ".strategist" / RUN_LOCK) as lock:
+        assert "is at work in" in cli("demo", "--folder", tmp_path / "looked at").err
+        assert Path(lock.name).exists(), "what somebody evaluates is not thrown away"
 
 
 def test_a_second_demo_starts_from_nothing(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from strategist.cli.files import HeldError, decode, hold, read_text, sign, write_text, written
+from strategist.cli.files import decode, read_text, write_text, written
 from strategist.errors import SettingsError
 
 
@@ -36,25 +35,3 @@ def test_words_of_the_command_line_are_checked() -> None:
         written(" ", "--reason")
     with pytest.raises(SettingsError, match="--reason is not UTF-8"):
         written("\udcff", "--reason")
-
-
-def test_one_holder_at_a_time(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "lock"
-    with hold(path) as lock:
-        with pytest.raises(HeldError, match=rf"process {os.getpid()} is at work in .*deep") as caught:
-            hold(path)
-        sign(lock, "background process 7")
-        with pytest.raises(HeldError) as caught:
-            hold(path)
-        assert caught.value.holder == "background process 7"
-        sign(lock, "")
-        with pytest.raises(HeldError, match="another process"):
-            hold(path)
-    hold(path, "me").close()
-    assert path.read_text(encoding="utf-8") == "me"
-
-
-def test_a_lock_in_an_impossible_place_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match="cannot write"):
-        hold(tmp_path / "file" / "lock")

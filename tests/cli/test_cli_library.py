@@ -90,8 +90,8 @@ def test_general_and_empty_entries_are_shown_as_what_they_are(cli: Cli, settings
 
 def test_versions_are_told_apart(cli: Cli, settings: Path) -> None:
     with open_project(load_settings(settings)) as opened:
-        opened.library.edit("e1", (Strategy(text="A new line."),), actor="test", reason="better")
-    assert "A new line." in cli("library", "show", "e1", "-s", settings).out
+        opened.library.edit("e1", (Strategy(text="Say that you open a trace."),), actor="test", reason="better")
+    assert "Say that you open a trace." in cli("library", "show", "e1", "-s", settings).out
     assert NASTY in cli("library", "show", "e1@1", "-s", settings).out
     assert cli("library", "show", "e1@9", "-s", settings).code == 1
     old = cli("library", "retire", "e1@1", "-m", "wrong", "-s", settings)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from strategist.errors import SettingsError
-from strategist.settings import Settings, load_settings
+from strategist.records.base import Record
+from strategist.settings import ModelSettings, Settings, load_settings
 from tests.cli.commands import Cli, write_settings
-
-SECTIONS = {"student", "advisor", "customer", "teach", "gate", "retrieval", "budget"}
 
 
 def test_the_written_file_is_all_defaults(cli: Cli, tmp_path: Path) -> None:
@@ -22,22 +23,49 @@ def test_the_written_file_is_all_defaults(cli: Cli, tmp_path: Path) -> None:
 def test_every_commented_line_is_a_setting_at_its_default_or_says_that_it_is_an_example(cli: Cli, tmp_path: Path) -> None:
     text = cli("init", "--print").out
     examples = [line for line in text.splitlines() if "# example" in line]
-    assert len(examples) == 10
+    assert len(examples) == 12
     everything = re.sub(r"(?m)^# (?=\w+ = |\[)", "", text)
     named = load_settings(write_settings(tmp_path, everything))
     assert named.advisor.model is not None
+    assert named.customer.model is not None
     assert named.budget.calls == 2000
-    plain = "\n".join(line for line in everything.splitlines() if "# example" not in line and "[advisor.model]" not in line)
+    plain = "\n".join(line for line in everything.splitlines() if "# example" not in line and ".model]" not in line)
     assert load_settings(write_settings(tmp_path, plain)) == Settings(folder=tmp_path.resolve())
 
 
-def test_the_file_names_every_setting_of_its_sections(cli: Cli) -> None:
-    text = cli("init", "--print").out
-    for section in SECTIONS:
-        part = text.split(f"\n[{section}]")[1].split("\n[")[0]
-        fields = set(type(getattr(Settings(), section)).model_fields) - {"model"}
-        missing = {name for name in fields if not re.search(rf"(?m)^(# )?{name} = ", part)}
-        assert not missing, section
+def sections(model: type[Record] = Settings, name: str = "") -> Iterator[tuple[str, type[Record]]]:
+    """All sections of the settings with their names, the top of the file first as ``."""
+    yield name, model
+    for key, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Record):
+                yield from sections(kind, f"{name}.{key}" if name else key)
+
+
+def shown(text: str) -> dict[str, tuple[str, set[str]]]:
+    """Section -> what its heading says, and the keys that the file shows in it, commented out or not."""
+    found: dict[str, tuple[str, set[str]]] = {"": ("", set())}
+    at = ""
+    for line in text.splitlines():
+        if heading := re.match(r"(?:# )?\[([\w.]+)\](.*)", line):
+            at = heading[1]
+            found[at] = (heading[2], set())
+        elif key := re.match(r"(?:# )?(\w+) = ", line):
+            found[at][1].add(key[1])
+    return found
+
+
+def test_the_file_shows_every_setting_of_every_section(cli: Cli) -> None:
+    found, wanted = shown(cli("init", "--print").out), dict(sections())
+    assert found.keys() == wanted.keys()
+    for name, model in wanted.items():
+        says, keys = found[name]
+        expected = {key for key in model.model_fields if key != "folder" and f"{name}.{key}".lstrip(".") not in wanted}
+        if model is ModelSettings and name != "student":
+            assert "takes every setting of [student]" in says
+            assert keys <= expected
+        else:
+            assert keys == expected, name
 
 
 @pytest.mark.parametrize(
@@ -75,6 +103,8 @@ def test_init_names_the_folder_it_cannot_use(cli: Cli, tmp_path: Path, monkeypat
         ("[teach]\nseed = 1", "[teach] seed: unknown setting; it belongs to the top of the file"),
         ("[advisor.model]\ntimout_s = 1", "[advisor.model] timout_s: unknown setting; did you mean 'timeout_s'?"),
         ("zzz = 1", "zzz: unknown setting"),
+        ("[judge]\nkind = 'model'", "judge: unknown setting"),
+        ("[customer]\nkind = 'none'", "[customer] kind is 'none'; it must be 'scripted' or 'model'"),
         (
             "[student]\nadapter = 'opnai'",
             "[student] adapter is 'opnai'; it must be 'openai' or 'embedded' or 'lab'; did you mean 'openai'?",

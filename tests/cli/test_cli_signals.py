@@ -9,7 +9,10 @@ import sqlite3
 import time
 from pathlib import Path
 
-from strategist.cli.files import hold
+from strategist.evaluation.report_data import OPENING
+from strategist.project import open_project
+from strategist.settings import load_settings
+from strategist.store.lock import hold
 from tests.cli.commands import MAIN, SETTINGS, Cli, read_until, start, write_settings
 
 
@@ -56,8 +59,10 @@ def test_ctrl_c_ends_a_server_with_one_word(tmp_path: Path) -> None:
     read_until(process, "Ctrl-C stops")
     for _ in range(100):
         with socket.socket() as probe:
-            probe.settimeout(0.2)
+            probe.settimeout(30)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
+                probe.sendall(b"GET /v1/models HTTP/1.0\r\n\r\n")
+                assert probe.recv(4) == b"HTTP", "it listens before it answers"
                 break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
@@ -75,6 +80,49 @@ def test_only_one_process_teaches_in_a_project(cli: Cli, tmp_path: Path) -> None
     process.kill()
     process.communicate(timeout=30)
     hold(settings.parent / ".strategist" / "teach.lock").close()
+
+
+SLOW = """from strategist.lab import adapter
+open_lab_model = adapter.open_lab_model
+def slow(settings):
+    model = open_lab_model(settings)
+    model._latency_s = 60.0
+    return model
+adapter.open_lab_model = slow
+"""
+"""A student that is still thinking while the test looks at the call log."""
+
+
+def statuses(database: Path) -> dict[str, int]:
+    """How many calls have which status."""
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        return dict(connection.execute("select status, count(*) from calls group by status").fetchall())
+
+
+def test_what_is_being_taught_cannot_be_evaluated_meanwhile(tmp_path: Path) -> None:
+    """Regression: `evaluate` marked the calls of a teach run that was under way as abandoned."""
+    settings = write_settings(tmp_path)
+    database = settings.parent / ".strategist" / "strategist.db"
+    teaching = start("teach", "-s", settings, cwd=tmp_path, code=SLOW + MAIN)
+    read_until(teaching, "begins")
+    for _ in range(200):
+        if under_way := statuses(database).get("sent", 0):
+            break
+        time.sleep(0.05)
+    assert under_way
+    for words in (("evaluate", "--arms", "bare"), ("evaluate", "--arms", "bare", "--split", "test")):
+        evaluating = start(*words, "-s", settings, cwd=tmp_path)
+        said, _ = evaluating.communicate(timeout=60)
+        told = f"error: process {teaching.pid} is at work in {database.parent}\n  wait for it, or stop it; nothing is lost\n"
+        assert (evaluating.returncode, said) == (1, told)
+    assert statuses(database).keys() == {"sent"}
+    assert statuses(database)["sent"] >= under_way
+    teaching.kill()
+    teaching.communicate(timeout=30)
+    with open_project(load_settings(settings)) as project:
+        assert OPENING not in {event.action for event in project.store.events()}, "test was not opened"
+        with project.alone():
+            assert statuses(database).keys() == {"abandoned"}
 
 
 def test_a_locked_and_a_damaged_database_are_one_clear_error(cli: Cli, taught: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from strategist.agent import Agent, GuidanceSource
 from strategist.errors import LibraryError
-from strategist.evaluation.arms import FixedGuidance, RandomGuidance, StudentParts, draw_other_lines, make_arm, moment
+from strategist.evaluation.arms import Arm, FixedGuidance, RandomGuidance, draw_other_lines, make_arm, moment
 from strategist.records.chat import Message, ModelRequest, Purpose, Reply
 from strategist.records.library import Entry, Guidance, Strategy
 from strategist.records.run import ArmName
@@ -35,6 +35,11 @@ class Recorder:
         return Reply(text="Here it is.")
 
 
+def student(chat: Recorder) -> Callable[[GuidanceSource | None], Agent]:
+    """The student with a source of guidance."""
+    return lambda source: Agent(chat, retriever=source)
+
+
 class Found:
     """A library that always finds the same."""
 
@@ -56,7 +61,7 @@ REAL = Guidance(lines=("one", "two"), entries=("e1@1",), reason="matched", score
 
 def sent(name: ArmName, source: GuidanceSource | None = None) -> tuple[str, Guidance]:
     chat = Recorder()
-    arm = make_arm(name, StudentParts(chat), handbook=("h1", "h2"), retriever=source, entries=ENTRIES)
+    arm = make_arm(name, student(chat), handbook=("h1", "h2"), retriever=source, entries=ENTRIES)
     reply = asyncio.run(arm.actor.reply(TALK, purpose="examine"))
     assert arm.role == "student"
     return chat.requests[0].messages[-1].content, reply.guidance
@@ -71,7 +76,7 @@ def test_the_bare_arm_changes_no_byte() -> None:
 def test_the_handbook_arm_places_every_line_without_a_cap() -> None:
     chat = Recorder()
     lines = tuple(f"Advice number {i} that takes some room in the prompt." for i in range(60))
-    arm = make_arm("handbook", StudentParts(chat), handbook=lines)
+    arm = make_arm("handbook", student(chat), handbook=lines)
     reply = asyncio.run(arm.actor.reply(TALK, purpose="examine"))
     assert all(line in chat.requests[0].messages[-1].content for line in lines)
     assert reply.guidance == Guidance(lines=lines, reason="fixed")
@@ -116,13 +121,13 @@ def test_random_lines_are_at_most_as_many_and_never_the_real_ones(entries: list[
 
 
 def test_an_arm_that_lacks_a_part_says_which() -> None:
-    parts = StudentParts(Recorder())
+    bare = student(Recorder())
     with pytest.raises(LibraryError, match="arm random needs a library"):
-        make_arm("random", parts)
+        make_arm("random", bare)
     with pytest.raises(LibraryError, match="teacher that can act"):
-        make_arm("teacher", parts)
+        make_arm("teacher", bare)
     teacher = Agent(Recorder())
-    assert (make_arm("teacher", parts, teacher=teacher).actor, make_arm("teacher", parts, teacher=teacher).role) == (teacher, "teacher")
+    assert make_arm("teacher", bare, teacher=teacher) == Arm("teacher", teacher, "teacher")
 
 
 def test_fixed_guidance_does_not_look_at_the_conversation() -> None:

@@ -21,6 +21,7 @@ from strategist.evaluation.study import (
     contrasts,
     rate,
     run_study,
+    study_seeds,
     summarise,
 )
 from strategist.records.base import stable_int
@@ -262,6 +263,13 @@ class Answers:
         if sample == self.fails:
             raise self.error
         return ActorReply(message=Message(role="assistant", content=self.text), guidance=Guidance(lines=("Say sorry.",), reason="fixed"))
+
+
+def test_evaluations_never_use_the_seed_that_the_loop_looked_at() -> None:
+    """The examination after each round plays with the samples of seed 0 (tests/loop/test_examine.py), and decides when teaching stops."""
+    assert list(study_seeds(3)) == [1, 2, 3]
+    assert len(study_seeds(50)) == 50
+    assert 0 not in study_seeds(50)
 
 
 def test_run_study_plays_all_arms_in_index_order_and_shares_samples_between_arms() -> None:
