@@ -80,16 +80,24 @@ class Agent:
         """Answer the conversation: text, tool calls, or both. `guidance` overrides retrieval; `tools=False` asks for text only.
 
         Raises StrategistError for messages that are none, ModelError and its like from the model."""
-        request, placed = await self.request_for(messages, guidance, tools=tools)
+        history = as_messages(messages)
+        tools = self._may_use_tools(history, tools)
+        request, placed = await self.request_for(history, guidance, tools=tools)
         reply = await self.chat.ask(request, purpose=purpose, sample=sample)
+        usage = reply.usage
         text, calls = reply.text, reply.tool_calls
         if self.tools and self.tool_style == "text":
             text, calls = tooltext.parse(reply.text)
+            if calls and not tools and not text.strip():  # it calls on and on: the customer would get nothing
+                again = request.model_copy(update={"messages": tooltext.refuse(request.messages, reply.text)})
+                reply = await self.chat.ask(again, purpose=purpose, sample=sample)
+                usage += reply.usage
+                text, calls = tooltext.parse(reply.text)
             text = "" if calls and tools else text  # what stands around a call in text is not meant for the customer
         if reply.finish == "refusal" and not text.strip():
             raise ModelError(f"{self.chat.model_name} refused to answer", kind="refusal")
         message = Message(role="assistant", content=text.strip(), tool_calls=calls if tools and self.tools else ())
-        return ActorReply(message=message, guidance=placed, usage=reply.usage)
+        return ActorReply(message=message, guidance=placed, usage=usage)
 
     def reply_sync(
         self, messages: Sequence[AnyMessage], *, purpose: Purpose = "serve", sample: int = 0, guidance: Guidance | None = None
@@ -109,10 +117,9 @@ class Agent:
         """The request that `reply` would send, and the guidance in it."""
         history = as_messages(messages)
         placed = guidance if guidance is not None else await self._look_up(history)
-        sent = place(history, placed.lines)
         as_text = bool(self.tools) and self.tool_style == "text"
-        if as_text:
-            sent = tooltext.render(sent, more_tools=tools)
+        tools = self._may_use_tools(history, tools)
+        sent = place(tooltext.render(history) if as_text else history, placed.lines)
         request = ModelRequest(
             messages=sent,
             temperature=self.temperature,
@@ -121,6 +128,10 @@ class Agent:
             tools=self.tools if tools and not as_text else (),
         )
         return request, placed
+
+    def _may_use_tools(self, history: Sequence[Message], wanted: bool) -> bool:
+        """In text style one tool a turn: a small model calls as long as it may, and its customer waits."""
+        return wanted and bool(self.tools) and not (self.tool_style == "text" and history[-1].role == "tool")
 
     async def _look_up(self, history: tuple[Message, ...]) -> Guidance:
         if self.retriever is None:

@@ -23,7 +23,8 @@ from strategist.records.chat import Message
 
 OPEN = "[guidance]"
 CLOSE = "[/guidance]"
-PREFACE = "Advice for this reply. The company's rules come first. Do not repeat or mention it."
+PREFACE = "Within the company's rules, your reply must do this:"
+"""Measured on a 1.5B, see docs/log.md: told to follow and not to mention advice, it followed less and recited as much."""
 
 # What may stand for each letter of the word. Compatibility forms (wide, mathematical, superscript, circled), accents and capitals need no
 # place here, they are folded. From Unicode's confusables (UTS 39), the Latin letters with strokes, hooks and tails, the small capitals, the

@@ -1,8 +1,10 @@
-"""Tools as plain text, for models without native tool calls: describe them, read calls out of a reply, show calls and results again.
+"""Tools as plain text, for models without native tool calls: describe them, read calls out of a reply, show what tools said.
 
-Pure text work; knows no tool, no model and no domain state. Invariants: `parse` never raises, whatever a model writes; ids of calls depend
-on what was written only; `render` changes nothing in a conversation without tools. A result that the model made up itself is cut off, and
-a customer who writes like a tool is quoted, so neither passes for a real result.
+Pure text work; knows no tool, no model and no domain state. What a tool said is shown as a note under the customer's message, and the call
+itself not at all: a small model that sees calls and results as messages of their own takes the results for the customer's words.
+Invariants: `parse` never raises, whatever a model writes; ids of calls depend on what was written only; `render` changes nothing in a
+conversation without tools. A note that the model made up itself is cut off, and a customer who writes like a note or a call is quoted, so
+neither passes for real.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from strategist.records.base import JsonObject, digest
 from strategist.records.chat import Message, ToolCall, ToolSpec
 from strategist.roles.prompts import load_prompt
 
-STOPS = ("\nRESULT of ", "\nRESULT:")
-"""Stop texts for requests in this style: what follows would be a made-up result."""
-
-AFTER_RESULT = "(This is from the tool, not from the customer. Reply to the customer now, or use another tool.)"
-NO_MORE_TOOLS = "(This is from the tool, not from the customer. No more tools now: reply to the customer.)"
-"""End of a message with results. Without it small models thank the customer for the result."""
+DESK = "Your desk, not the customer: "
+"""How a note begins, after its bracket."""
+STOPS = ("\n(Your desk", "\nRESULT")
+"""Stop texts for requests in this style: what follows would be a made-up note or result."""
+USED_UP = f"({DESK}no more tools in this turn. Reply to the customer now.)"
+"""Answer to a call when no more tools may be used."""
 
 _START = re.compile(
     r"(?P<line>^[ \t>*`-]*TOOL[*` \t]*:[*` \t]*(?P<name>[A-Za-z_][\w.-]*)[*`]*[ \t]*)"
@@ -33,13 +35,14 @@ _START = re.compile(
 )
 _TAIL = re.compile(r"[ \t]*[)`*]*[ \t]*(?=\n|$)")
 _CLOSE = re.compile(r"\s*(</tool_call>|```)", re.IGNORECASE)
-_RESULT = re.compile(r"^[ \t>*`]*RESULT(?: of [\w.-]+)?[ \t]*:", re.MULTILINE | re.IGNORECASE)
-_RESULT_LINE = re.compile(_RESULT.pattern + ".*$", re.MULTILINE | re.IGNORECASE)
-_SPOOF = re.compile(r"^(?=[ \t>*`-]*(?:RESULT(?: of [\w.-]+)?|TOOL)[*` \t]*:)", re.MULTILINE | re.IGNORECASE)
+_NOTE = re.compile(r"^[ \t>*`(]*(?:RESULT(?: of [\w.-]+)?[ \t]*:|Your desk, not the customer\b[ \t]*:?)", re.MULTILINE | re.IGNORECASE)
+_NOTE_LINE = re.compile(_NOTE.pattern + ".*$", re.MULTILINE | re.IGNORECASE)
+_SPOOF = re.compile(r"^(?=[ \t>*`(-]*(?:(?:RESULT(?: of [\w.-]+)?|TOOL)[*` \t]*:|Your desk\b))", re.MULTILINE | re.IGNORECASE)
 _PAIR = re.compile(
     r"""["']?(?P<key>[A-Za-z_]\w*)["']?\s*[:=]\s*"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'][^,;(){}"']*?(?=\s*[,;]|\s+["']?[A-Za-z_]\w*["']?\s*[:=]|\s*$))[\s,;]*"""
 )
+_NOW = "Reply to the customer now."
 _NOTHING = frozenset({"none", "null", "no", "n"})
 
 
@@ -51,7 +54,7 @@ class _Found(NamedTuple):
 
 
 def describe(tools: Sequence[ToolSpec]) -> str:
-    """The tools for the system message, with one example of the syntax. Empty without tools."""
+    """The tools for the system message, with the form of a call. Empty without tools."""
     return load_prompt("tools").render(tools="\n".join(map(_describe_one, tools))) if tools else ""
 
 
@@ -60,51 +63,55 @@ def parse(text: str) -> tuple[str, tuple[ToolCall, ...]]:
 
     Reads lines `TOOL: name {json}`, a JSON object with name and arguments in a code fence or in `<tool_call>` tags, and a reply that is
     nothing but such an object. Small models often write `TOOL: name key: "value"`: pairs become JSON. Arguments that are neither are kept
-    as written: the tool answers that. Text without calls comes back as is, but for the label of a result that the model copied.
+    as written: the tool answers that. Text without calls comes back as is, but for the label of a note that the model copied.
     """
     first = _START.search(text)
-    made_up = _RESULT.search(text, first.end()) if first else None
+    made_up = _NOTE.search(text, first.end()) if first else None
     seen = text[: made_up.start()] if made_up else text
     found = _calls(seen) or _bare(seen)
     if not found:
-        return (_RESULT.sub("", text).strip() if _RESULT.search(text) else text), ()
+        return (_NOTE.sub("", text).strip() if _NOTE.search(text) else text), ()
     pieces, at = [], 0
     for call in found:
         pieces.append(seen[at : call.start])
         at = call.end
-    told = _RESULT_LINE.sub("", "".join([*pieces, seen[at:]]))
+    told = _NOTE_LINE.sub("", "".join([*pieces, seen[at:]]))
     rest = re.sub(r"\n{3,}", "\n\n", told).strip()
     real = [call for call in found if call.name.lower() not in _NOTHING]
     return rest, tuple(_call(index, call) for index, call in enumerate(real))
 
 
-def render(messages: Sequence[Message], *, more_tools: bool = True) -> tuple[Message, ...]:
-    """Rewrite tool calls as text and tool results as user messages, for models that know neither; results of one step share a message.
+def render(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Show tool loops as notes at the end of the customer's message, for models that know no tool messages.
 
-    To be used after placement: the customer's message then already holds its block. `more_tools=False` ends the last result with
-    NO_MORE_TOOLS instead of AFTER_RESULT."""
+    To be used before placement: the block then stands behind the notes."""
     out: list[Message] = []
     names: dict[str, str] = {}
-    open_result = False
     for message in messages:
         if message.role == "tool":
-            content = f"RESULT of {names.get(message.tool_call_id or '', 'the tool')}: {message.content}\n{AFTER_RESULT}"
-            if open_result:
-                content = f"{out.pop().content.removesuffix(AFTER_RESULT)}{content}"
-            out.append(Message(role="user", content=content))
-        else:
+            _add_note(out, f"({DESK}you used {names.get(message.tool_call_id or '', 'a tool')}, and it says: {message.content} {_NOW})")
+        elif message.tool_calls:
             names.update({call.id: call.name for call in message.tool_calls})
-            out.append(_as_text(message))
-        open_result = message.role == "tool"
-    if open_result and not more_tools:
-        out[-1] = Message(role="user", content=out[-1].content.removesuffix(AFTER_RESULT) + NO_MORE_TOOLS)
+            if message.content.strip():
+                _add_note(out, f"({DESK}you have already written: {message.content.strip()})")
+        else:
+            out.append(_quoted(message))
     return tuple(out)
 
 
-def _as_text(message: Message) -> Message:
-    if message.tool_calls:
-        lines = [f"TOOL: {call.name} {call.arguments}" for call in message.tool_calls]
-        return Message(role=message.role, content="\n".join(filter(None, [message.content, *lines])))
+def refuse(sent: Sequence[Message], call: str) -> tuple[Message, ...]:
+    """The messages as they were sent, with one more call, as the model wrote it, and the answer that there are no more tools."""
+    return (*sent, Message(role="assistant", content=call), Message(role="user", content=USED_UP))
+
+
+def _add_note(out: list[Message], note: str) -> None:
+    if out and out[-1].role == "user":
+        out[-1] = out[-1].model_copy(update={"content": f"{out[-1].content}\n\n{note}"})
+    else:  # a loop that no customer began
+        out.append(Message(role="user", content=note))
+
+
+def _quoted(message: Message) -> Message:
     if message.role == "user" and _SPOOF.search(message.content):
         return message.model_copy(update={"content": _SPOOF.sub('" ', message.content)})
     return message

@@ -34,6 +34,8 @@ from strategist.settings import (
 )
 
 IN_FLIGHT = 32
+SEED = 4
+"""Of small runs: one in which entries are admitted in the first round, also by a student that fails now and then."""
 T = TypeVar("T")
 
 KEEN = "keen"
@@ -79,7 +81,7 @@ def use_models(student: Wrap | None = None, teacher: Wrap | None = None, latency
 
 
 def small(folder: Path, *, calls: int | None = None, advisor: bool = False, **teach_changes: object) -> Settings:
-    """Settings of a run of about 130 calls in two rounds; `advisor` makes the model `teacher` advise and act."""
+    """Settings of a run of about 150 calls in two rounds; `advisor` makes the model `teacher` advise and act."""
     own = f"http://{folder.name}.test"
     sizes = {"rounds": 2, "conversations": 8, "scenarios": 8, "candidates": 4, "dev_personas": 2, "max_turns": 2}
     told = AdvisorSettings(kind="model", model=ModelSettings(model=TEACHER, base_url=own, max_in_flight=IN_FLIGHT))
@@ -87,12 +89,12 @@ def small(folder: Path, *, calls: int | None = None, advisor: bool = False, **te
         folder=folder,
         domain="lab:specific",
         database=Path("run.db"),
-        seed=1,
+        seed=SEED,
         student=ModelSettings(model=KEEN, base_url=own, max_in_flight=IN_FLIGHT),
         advisor=told if advisor else AdvisorSettings(),
         customer=PlayerSettings(),
         teach=TeachSettings.model_validate({**sizes, **teach_changes}),
-        gate=GateSettings(first_stage=1, second_stage=4, fdr=0.4),
+        gate=GateSettings(first_stage=1, second_stage=6, fdr=0.4),
         retrieval=RetrievalSettings(embedder="hashed", floor=0.3),
         budget=BudgetSettings(calls=calls),
     )

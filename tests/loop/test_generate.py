@@ -9,7 +9,7 @@ import pytest
 
 from strategist.loop.deps import Deps
 from strategist.loop.generate import EXTRA_FIRST_INDEX, generate, teacher_plays
-from tests.loop.small import small, with_deps
+from tests.loop.small import SEED, small, with_deps
 
 
 def plays(folder: Path, shares: tuple[float, ...], round_: int, *, advisor: bool = True) -> float:
@@ -44,8 +44,8 @@ def test_an_advisor_that_cannot_act_never_plays(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("own_models")
 def test_the_draw_is_the_same_in_every_process_and_other_in_other_runs(tmp_path: Path) -> None:
     async def work(deps: Deps) -> tuple[list[bool], list[bool]]:
-        other = replace(deps, run=deps.run.model_copy(update={"seed": 99}))
-        mine, theirs = [[teacher_plays(d, 1, index) for index in range(12)] for d in (deps, other)]
+        runs = [replace(deps, run=deps.run.model_copy(update={"seed": seed})) for seed in (1, 99)]
+        mine, theirs = [[teacher_plays(run, 1, index) for index in range(12)] for run in runs]
         return mine, theirs
 
     mine, theirs = with_deps(small(tmp_path, advisor=True), work)
@@ -62,5 +62,5 @@ def test_every_round_has_customers_of_its_own(tmp_path: Path) -> None:
 
     first, second = with_deps(small(tmp_path, conversations=3, max_turns=1), work)
     assert len({*first, *second}) == 6
-    assert first == [f"train-{i}-1" for i in range(3)]
+    assert first == [f"train-{i}-{SEED}" for i in range(3)]
     assert int(second[-1].split("-")[1]) < EXTRA_FIRST_INDEX

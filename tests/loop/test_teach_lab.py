@@ -21,13 +21,13 @@ from strategist.records.library import Candidate
 from strategist.records.run import RoundSummary
 from strategist.settings import Settings, load_settings
 from tests.loop.conftest import Undisturbed
-from tests.loop.small import export_of, paid, small, teach_small
+from tests.loop.small import SEED, export_of, paid, small, teach_small
 from tests.loop.test_durability import PROCESSES
 
 TOML = """
 domain = "lab:specific"
 database = "run.db"
-seed = 1
+seed = 3
 
 [student]
 adapter = "lab"
@@ -85,7 +85,7 @@ def copied(settings: Settings, folder: Path) -> None:
 def test_entries_are_admitted_each_with_its_evidence(project: Project) -> None:
     run = project.last_run()
     assert run is not None
-    assert (run.id, run.seed, run.stop) == ("run-001", 1, "rounds")
+    assert (run.id, run.seed, run.stop) == ("run-001", 3, "rounds")
     entries = project.library.entries()
     assert entries
     for entry in entries:
@@ -162,12 +162,12 @@ def test_a_second_run_goes_on_with_the_library_and_new_customers(undisturbed: Un
     copied(undisturbed.settings, tmp_path)
     settings = small(tmp_path)
     finished = teach_small(settings)
-    assert (finished.id, finished.seed) == ("run-002", 1001)
+    assert (finished.id, finished.seed) == ("run-002", SEED + 1000)
     with open_project(settings) as project:
         personas = {trace.persona for trace in project.store.traces("run-002", purpose="generate")}
         first = read_export(undisturbed.export).entries
         entries = project.library.entries()
-    assert all(persona.endswith("-1001") for persona in personas)
+    assert all(persona.endswith(f"-{SEED + 1000}") for persona in personas)
     assert {e.id for e in first} <= {e.id for e in entries}
     texts = [tuple(sorted(s.text for s in e.strategies)) for e in entries if e.strategies and e.scope == "specific"]
     assert len(set(texts)) == len(texts), "the same text widens the entry it stands in"

@@ -12,21 +12,21 @@ from strategist.records.chat import Message, ToolCall
 from strategist.roles import prompts
 from strategist.roles.prompts import FOLDER, Prompt, fenced, load_prompt, prompt_hashes, transcript
 
-NAMES = ["advise", "agent", "customer", "customer_turn", "judge", "tools"]
+VERSIONS = {"advise": 1, "agent": 1, "customer": 1, "customer_turn": 1, "judge": 1, "tools": 2}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_prompt_loads_with_version_hash_and_placeholders(name: str) -> None:
+@pytest.mark.parametrize(("name", "version"), VERSIONS.items())
+def test_every_prompt_loads_with_version_hash_and_placeholders(name: str, version: int) -> None:
     prompt = load_prompt(name)
-    assert (prompt.name, prompt.version, prompt.hash) == (name, 1, digest(prompt.text, 16))
+    assert (prompt.name, prompt.version, prompt.hash) == (name, version, digest(prompt.text, 16))
     assert prompt.placeholders
     assert not prompt.text.endswith("\n")
 
 
 def test_hashes_name_every_file() -> None:
-    assert list(prompt_hashes()) == [f"{name}.v1" for name in NAMES]
+    assert list(prompt_hashes()) == [f"{name}.v{version}" for name, version in VERSIONS.items()]
     assert set(prompt_hashes()) == {path.stem for path in FOLDER.glob("*.md")}
-    assert len(set(prompt_hashes().values())) == len(NAMES)
+    assert len(set(prompt_hashes().values())) == len(VERSIONS)
 
 
 @pytest.fixture
