@@ -19,7 +19,7 @@ from strategist.domains.domain import Domain
 from strategist.domains.persona import Persona
 from strategist.errors import ModelError, StrategistError
 from strategist.models.protocol import Chat
-from strategist.placement import defuse, last_user, place
+from strategist.placement import OPEN, defuse, last_user, place
 from strategist.records.chat import Message, ModelRequest, Purpose, Speaker, ToolCall, ToolSpec
 from strategist.records.library import Guidance, Status
 from strategist.roles import tooltext
@@ -84,19 +84,24 @@ class Agent:
         tools = self._may_use_tools(history, tools)
         request, placed = await self.request_for(history, guidance, tools=tools)
         reply = await self.chat.ask(request, purpose=purpose, sample=sample)
-        usage = reply.usage
-        text, calls = reply.text, reply.tool_calls
+        text, calls, usage = _without_block(reply.text, placed), reply.tool_calls if tools else (), reply.usage
         if self.tools and self.tool_style == "text":
-            text, calls = tooltext.parse(reply.text)
-            if calls and not tools and not text.strip():  # it calls on and on: the customer would get nothing
-                again = request.model_copy(update={"messages": tooltext.refuse(request.messages, reply.text)})
-                reply = await self.chat.ask(again, purpose=purpose, sample=sample)
+            names = {tool.name for tool in self.tools}
+            text, found = tooltext.parse(text, names)
+            calls = found[:1] if tools else ()
+            if calls:
+                text = ""  # it writes its reply anew when the tool has answered
+            elif found or not text.strip():  # a call too many: nothing is done, so what it says of it would be wrong
+                said = tooltext.write(found[0]) if found else tooltext.NO_CALL
+                messages_now = tooltext.refuse(request.messages, defuse(said) if placed.lines else said)
+                reply = await self.chat.ask(request.model_copy(update={"messages": messages_now}), purpose=purpose, sample=sample)
                 usage += reply.usage
-                text, calls = tooltext.parse(reply.text)
-            text = "" if calls and tools else text  # what stands around a call in text is not meant for the customer
+                text = tooltext.parse(_without_block(reply.text, placed), names)[0].strip() or text
         if reply.finish == "refusal" and not text.strip():
             raise ModelError(f"{self.chat.model_name} refused to answer", kind="refusal")
-        message = Message(role="assistant", content=text.strip(), tool_calls=calls if tools and self.tools else ())
+        if not text.strip() and not calls:
+            raise ModelError(f"{self.chat.model_name} answered without a word for the customer", kind="empty_reply")
+        message = Message(role="assistant", content=text.strip(), tool_calls=calls)
         return ActorReply(message=message, guidance=placed, usage=usage)
 
     def reply_sync(
@@ -124,20 +129,28 @@ class Agent:
             messages=sent,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
-            stop=tooltext.STOPS if as_text else (),
+            stop=(*(tooltext.STOPS if as_text else ()), *((OPEN,) if placed.lines else ())),
             tools=self.tools if tools and not as_text else (),
         )
         return request, placed
 
     def _may_use_tools(self, history: Sequence[Message], wanted: bool) -> bool:
         """In text style one tool a turn: a small model calls as long as it may, and its customer waits."""
-        return wanted and bool(self.tools) and not (self.tool_style == "text" and history[-1].role == "tool")
+        if not (wanted and self.tools):
+            return False
+        since = cast(int, last_user(history))
+        return self.tool_style == "native" or not any(message.role == "tool" for message in history[since:])
 
     async def _look_up(self, history: tuple[Message, ...]) -> Guidance:
         if self.retriever is None:
             return OFF
         last = cast(int, last_user(history))
         return await self.retriever.guidance(history[: last + 1])
+
+
+def _without_block(text: str, placed: Guidance) -> str:
+    """A reply up to where it copies the block: small models do, and not every server knows stop texts."""
+    return text.partition(OPEN)[0] if placed.lines else text
 
 
 def agent_for(chat: Chat, domain: Domain, settings: ModelSettings, source: GuidanceSource | None) -> Agent:

@@ -73,6 +73,17 @@ def test_reply_comes_back_with_its_guidance_and_usage_but_never_with_the_block()
     assert HELLO[1].content == "Where is SL1?"
 
 
+@pytest.mark.parametrize("style", ["native", "text"])
+def test_a_copied_block_does_not_reach_the_customer(style: agent_module.ToolStyle) -> None:
+    """Regression: 3 of 42 guided replies of a real 1.5B ended with the block, word for word."""
+    chat = FakeChat(lambda request: Reply(text=f"On its way.\n\n{request.messages[-1].content}"))
+    agent = Agent(chat, tools=(TRACK,), tool_style=style)
+    message = (Message(role="user", content=""),)
+    assert asyncio.run(agent.reply(message, guidance=LINES)).message.content == "On its way."
+    assert chat.asked[0][0].stop[-1] == OPEN
+    assert OPEN not in request_of(agent, HELLO).stop
+
+
 SPOKEN = st.builds(lambda role, text: Message(role=role, content=text), st.sampled_from(["user", "assistant"]), st.text(max_size=20))
 
 
@@ -123,7 +134,8 @@ def test_native_tools_are_part_of_the_request_until_they_are_used_up() -> None:
     assert request_of(agent, LOOPED).tools == (TRACK,)
     assert request_of(agent, LOOPED, tools=False).tools == ()
     assert asyncio.run(agent.reply(LOOPED)).message.tool_calls == (call,)
-    assert asyncio.run(agent.reply(LOOPED, tools=False)).message.tool_calls == ()
+    with pytest.raises(ModelError, match="without a word"):
+        asyncio.run(agent.reply(LOOPED, tools=False))
 
 
 def test_tools_as_text_are_read_from_the_reply() -> None:
@@ -133,23 +145,61 @@ def test_tools_as_text_are_read_from_the_reply() -> None:
     assert "you used track, and it says: in transit" in request.messages[-1].content
     message = asyncio.run(agent.reply(HELLO)).message
     assert (message.content, [c.name for c in message.tool_calls]) == ("", ["track"])
-    last = asyncio.run(agent.reply(LOOPED)).message
-    assert (last.content, last.tool_calls) == ("One moment.", ()), "one tool a turn"
 
 
-def test_who_calls_on_and_on_is_asked_once_more_for_a_reply() -> None:
+def answers(*texts: str) -> FakeChat:
+    """Says these one after the other, and the last one again and again."""
+    chat = FakeChat()
+
+    def answer(request: ModelRequest) -> Reply:
+        return Reply(text=texts[min(len(chat.asked), len(texts)) - 1], usage=Usage(prompt_tokens=1))
+
+    chat.answer = answer
+    return chat
+
+
+CALL = 'TOOL: track {"id": "SL1"}'
+
+
+@pytest.mark.parametrize(
+    ("messages", "said", "content", "asks"),
+    [
+        (LOOPED, (CALL, "It is on its way."), "It is on its way.", 2),
+        (LOOPED, (f"I have looked again.\n{CALL}", "It is on its way."), "It is on its way.", 2),
+        (LOOPED, (f"Hello.\n{CALL}", CALL), "Hello.", 2),
+        (LOOPED, ("TOOL: none", "It is on its way."), "It is on its way.", 2),
+        (LOOPED, ("Hello.\nTOOL: none",), "Hello.", 1),
+        (HELLO, ("TOOL: none", "Which parcel?"), "Which parcel?", 2),
+        (HELLO, ("Which parcel?\nTOOL: name_of_tool {...}",), "Which parcel?", 1),
+        ((*LOOPED, HELLO[0]), (CALL, "It is on its way."), "It is on its way.", 2),
+    ],
+)
+def test_the_customer_gets_a_reply_in_the_end(messages: tuple[Message, ...], said: tuple[str, ...], content: str, asks: int) -> None:
     """Regression: a small model that called when its tools were used up left the customer without a reply."""
-    asked: list[ModelRequest] = []
+    chat = answers(*said)
+    reply = asyncio.run(Agent(chat, tools=(TRACK,), tool_style="text").reply(messages, purpose="examine", sample=3))
+    assert (reply.message.content, reply.message.tool_calls, reply.usage.prompt_tokens) == (content, (), asks)
+    assert [(purpose, sample) for _, purpose, sample in chat.asked] == [("examine", 3)] * asks
+    if asks == 2:
+        assert chat.asked[1][0].messages[:-2] == chat.asked[0][0].messages
+        assert chat.asked[1][0].messages[-1].content == USED_UP
 
-    def stubborn(request: ModelRequest) -> Reply:
-        asked.append(request)
-        text = "It is on its way." if request.messages[-1].content == USED_UP else 'TOOL: track {"id": "SL1"}'
-        return Reply(text=text, usage=Usage(prompt_tokens=1))
 
-    agent = Agent(FakeChat(stubborn), tools=(TRACK,), tool_style="text")
-    reply = asyncio.run(agent.reply(LOOPED))
-    assert (reply.message.content, reply.message.tool_calls, reply.usage.prompt_tokens) == ("It is on its way.", (), 2)
-    assert asked[1].messages[:-2] == asked[0].messages
+def test_a_reply_without_a_word_is_an_error() -> None:
+    with pytest.raises(ModelError, match="without a word") as caught:
+        asyncio.run(Agent(answers(CALL), tools=(TRACK,), tool_style="text").reply(LOOPED))
+    assert caught.value.kind == "empty_reply"
+
+
+def test_of_several_calls_in_a_text_the_first_is_made() -> None:
+    agent = Agent(answers(f"{CALL}\nTOOL: track {{}}"), tools=(TRACK,), tool_style="text")
+    assert [call.arguments for call in asyncio.run(agent.reply(HELLO)).message.tool_calls] == ['{"id": "SL1"}']
+
+
+def test_the_block_stays_the_only_one_when_a_call_is_refused() -> None:
+    chat = answers(f'TOOL: track {{"id": "{CLOSE}"}}', "It is on its way.")
+    asyncio.run(Agent(chat, tools=(TRACK,), tool_style="text").reply(LOOPED, guidance=LINES))
+    assert [sum(m.content.count(CLOSE) for m in request.messages) for request, _, _ in chat.asked] == [1, 1]
 
 
 def test_an_agent_without_tools_reads_no_calls() -> None:
@@ -279,7 +329,7 @@ def test_the_agent_of_a_model_in_a_domain_has_its_tools_and_samples_as_the_setti
         asyncio.run(agent.reply(HELLO))
         request = chat.asked[-1][0]
         assert (request.tools, request.temperature, request.max_tokens) == (offered, 0.3, 77)
-        assert request.stop == (STOPS if style == "text" else ())
+        assert request.stop == ((*STOPS, OPEN) if style == "text" else (OPEN,))
         assert LINES.lines[0] in request.messages[-1].content
     assert len(source.seen) == 2
     assert OPEN not in request_of(agent_for(chat, domain(), ModelSettings(), None), HELLO).messages[-1].content

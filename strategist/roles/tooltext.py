@@ -1,17 +1,17 @@
 """Tools as plain text, for models without native tool calls: describe them, read calls out of a reply, show what tools said.
 
-Pure text work; knows no tool, no model and no domain state. What a tool said is shown as a note under the customer's message, and the call
-itself not at all: a small model that sees calls and results as messages of their own takes the results for the customer's words.
-Invariants: `parse` never raises, whatever a model writes; ids of calls depend on what was written only; `render` changes nothing in a
-conversation without tools. A note that the model made up itself is cut off, and a customer who writes like a note or a call is quoted, so
-neither passes for real.
+Pure text work; knows no model and no domain state. What a tool said is shown as a note under the customer's message, and the call itself
+not at all: a small model that sees calls and results as messages of their own takes the results for the customer's words. Invariants:
+`parse` never raises, whatever a model writes; ids of calls depend on what was written only; `render` changes nothing in a conversation in
+which no tool was used and nobody writes like a note or a call. The words that begin a note are cut off where a model made them up, and
+taken out of what customers write and tools say.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -22,28 +22,29 @@ from strategist.roles.prompts import load_prompt
 
 DESK = "Your desk, not the customer: "
 """How a note begins, after its bracket."""
-STOPS = ("\n(Your desk", "\nRESULT")
-"""Stop texts for requests in this style: what follows would be a made-up note or result."""
+STOPS = ("\n(Your desk",)
+"""Stop texts for requests in this style: what follows would be a made-up note."""
 USED_UP = f"({DESK}no more tools in this turn. Reply to the customer now.)"
-"""Answer to a call when no more tools may be used."""
+"""Answer to a call when no more tools may be used, and to a reply without a word for the customer."""
+NO_CALL = "TOOL: none"
 
 _START = re.compile(
-    r"(?P<line>^[ \t>*`-]*TOOL[*` \t]*:[*` \t]*(?P<name>[A-Za-z_][\w.-]*)[*`]*[ \t]*)"
+    r"(?P<line>(?:^[ \t>*`(\d.-]*TOOL|(?<=[ \t])(?-i:TOOL))[*` \t]*:[*` \t]*(?P<name>[A-Za-z_][\w.-]*)[*`]*[ \t]*)"
     r"|(?P<tag><tool_call>\s*(?=\{))"
     r"|(?P<fence>```[A-Za-z_]*\s*(?=\{))",
     re.MULTILINE | re.IGNORECASE,
 )
+_PROSE = re.compile(r"\W*[Tt]ool\b")
+_STRAY = re.compile(r"^[ \t>*`(\d.-]*TOOL[*` \t]*:.*$", re.MULTILINE)
 _TAIL = re.compile(r"[ \t]*[)`*]*[ \t]*(?=\n|$)")
 _CLOSE = re.compile(r"\s*(</tool_call>|```)", re.IGNORECASE)
-_NOTE = re.compile(r"^[ \t>*`(]*(?:RESULT(?: of [\w.-]+)?[ \t]*:|Your desk, not the customer\b[ \t]*:?)", re.MULTILINE | re.IGNORECASE)
-_NOTE_LINE = re.compile(_NOTE.pattern + ".*$", re.MULTILINE | re.IGNORECASE)
-_SPOOF = re.compile(r"^(?=[ \t>*`(-]*(?:(?:RESULT(?: of [\w.-]+)?|TOOL)[*` \t]*:|Your desk\b))", re.MULTILINE | re.IGNORECASE)
+_NOTE = re.compile(r"(?P<before>[ \t>*`(\[]*)your\W+desk\W+not\W+the\W+customer", re.IGNORECASE)
+_LIKE_A_CALL = re.compile(r"^(?=[ \t>*`(-]*TOOL[*` \t]*:)", re.MULTILINE | re.IGNORECASE)
 _PAIR = re.compile(
     r"""["']?(?P<key>[A-Za-z_]\w*)["']?\s*[:=]\s*"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'][^,;(){}"']*?(?=\s*[,;]|\s+["']?[A-Za-z_]\w*["']?\s*[:=]|\s*$))[\s,;]*"""
 )
 _NOW = "Reply to the customer now."
-_NOTHING = frozenset({"none", "null", "no", "n"})
 
 
 class _Found(NamedTuple):
@@ -58,27 +59,32 @@ def describe(tools: Sequence[ToolSpec]) -> str:
     return load_prompt("tools").render(tools="\n".join(map(_describe_one, tools))) if tools else ""
 
 
-def parse(text: str) -> tuple[str, tuple[ToolCall, ...]]:
-    """Split a reply into what the customer reads and the tool calls in it, in order.
+def parse(text: str, names: Container[str]) -> tuple[str, tuple[ToolCall, ...]]:
+    """Split a reply into what the customer reads and the calls of tools of these names in it, in order.
 
     Reads lines `TOOL: name {json}`, a JSON object with name and arguments in a code fence or in `<tool_call>` tags, and a reply that is
     nothing but such an object. Small models often write `TOOL: name key: "value"`: pairs become JSON. Arguments that are neither are kept
-    as written: the tool answers that. Text without calls comes back as is, but for the label of a note that the model copied.
+    as written: the tool answers that. A note that the model made up is cut off with all that rests on it, and so are calls of anything else
+    (`TOOL: none`). Other text comes back as it is.
     """
-    first = _START.search(text)
-    made_up = _NOTE.search(text, first.end()) if first else None
+    made_up = _NOTE.search(text)
     seen = text[: made_up.start()] if made_up else text
-    found = _calls(seen) or _bare(seen)
-    if not found:
-        return (_NOTE.sub("", text).strip() if _NOTE.search(text) else text), ()
+    found = [call for call in _calls(seen) or _bare(seen) if call.name in names or not _PROSE.match(seen, call.start)]
+    if not found and not made_up and not _STRAY.search(seen):
+        return text, ()
     pieces, at = [], 0
     for call in found:
         pieces.append(seen[at : call.start])
         at = call.end
-    told = _NOTE_LINE.sub("", "".join([*pieces, seen[at:]]))
+    told = _STRAY.sub("", "".join([*pieces, seen[at:]]))
     rest = re.sub(r"\n{3,}", "\n\n", told).strip()
-    real = [call for call in found if call.name.lower() not in _NOTHING]
+    real = [call for call in found if call.name in names]
     return rest, tuple(_call(index, call) for index, call in enumerate(real))
+
+
+def write(call: ToolCall) -> str:
+    """The line that `parse` reads as this call."""
+    return f"TOOL: {call.name} {call.arguments}"
 
 
 def render(messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -89,22 +95,23 @@ def render(messages: Sequence[Message]) -> tuple[Message, ...]:
     names: dict[str, str] = {}
     for message in messages:
         if message.role == "tool":
-            _add_note(out, f"({DESK}you used {names.get(message.tool_call_id or '', 'a tool')}, and it says: {message.content} {_NOW})")
+            _add_note(out, f"you used {names.get(message.tool_call_id or '', 'a tool')}, and it says: {message.content} {_NOW}")
         elif message.tool_calls:
             names.update({call.id: call.name for call in message.tool_calls})
             if message.content.strip():
-                _add_note(out, f"({DESK}you have already written: {message.content.strip()})")
+                _add_note(out, f"you have already written: {message.content}")
         else:
             out.append(_quoted(message))
     return tuple(out)
 
 
-def refuse(sent: Sequence[Message], call: str) -> tuple[Message, ...]:
-    """The messages as they were sent, with one more call, as the model wrote it, and the answer that there are no more tools."""
-    return (*sent, Message(role="assistant", content=call), Message(role="user", content=USED_UP))
+def refuse(sent: Sequence[Message], said: str) -> tuple[Message, ...]:
+    """The messages as they were sent, with what the agent said, and the answer that there are no more tools."""
+    return (*sent, Message(role="assistant", content=said), Message(role="user", content=USED_UP))
 
 
-def _add_note(out: list[Message], note: str) -> None:
+def _add_note(out: list[Message], told: str) -> None:
+    note = f"({DESK}{_claimed(' '.join(told.split()))})"
     if out and out[-1].role == "user":
         out[-1] = out[-1].model_copy(update={"content": f"{out[-1].content}\n\n{note}"})
     else:  # a loop that no customer began
@@ -112,9 +119,15 @@ def _add_note(out: list[Message], note: str) -> None:
 
 
 def _quoted(message: Message) -> Message:
-    if message.role == "user" and _SPOOF.search(message.content):
-        return message.model_copy(update={"content": _SPOOF.sub('" ', message.content)})
-    return message
+    """A customer's message in which nothing reads like a note or a call; any other message as it is."""
+    if message.role != "user":
+        return message
+    text = _LIKE_A_CALL.sub('" ', _claimed(message.content))
+    return message if text == message.content else message.model_copy(update={"content": text})
+
+
+def _claimed(text: str) -> str:
+    return _NOTE.sub(r"\g<before>somebody claims", text)
 
 
 def _calls(text: str) -> list[_Found]:
