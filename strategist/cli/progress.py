@@ -77,7 +77,7 @@ class Bars:
         self._bars: dict[NodeName, TaskID] = {}
         self._done: dict[NodeName, str] = {}
         self._spent = self._waiting = ""
-        self._stretch: tuple[int, NodeName] | None = None
+        self._stretch: tuple[int, NodeName, str] | None = None
         columns: list[ProgressColumn] = [
             SpinnerColumn(finished_text="[green]✓[/green]"),
             TextColumn("{task.description:<13}"),
@@ -106,27 +106,28 @@ class Bars:
         if self.quiet:
             return
         node, round_, done, total = event["node"], event["round"], event["done"], event["total"]
+        what = event.get("what") or WHAT[node]
         spent = f"{event['calls']:,} calls" + (f" · ${event['cost_usd']:.2f}" if event["cost_usd"] else "")
         if self.plain:
-            self._line((round_, node), done, total, spent)
+            self._line((round_, node, what), done, total, spent)
             return
         if round_ != self._round:
             self._next_round(round_)
         if node not in self._bars:
             self._finish_bars()
-            self._bars[node] = self._progress.add_task(f"{round_ + 1} {node}", total=None, what=WHAT[node], spent="")
-        self._progress.update(self._bars[node], completed=done, total=max(total, done), spent=spent)
-        self._done[node] = f"{done} {WHAT[node]}"
+            self._bars[node] = self._progress.add_task(f"{round_ + 1} {node}", total=None, what=what, spent="")
+        self._progress.update(self._bars[node], completed=done, total=max(total, done), what=what, spent=spent)
+        self._done[node] = f"{done} {what}"
         self._spent = spent
 
-    def _line(self, stretch: tuple[int, NodeName], done: int, total: int, spent: str) -> None:
-        """Print the line of an event when it is due; at the latest when the next node begins."""
-        round_, node = stretch
+    def _line(self, stretch: tuple[int, NodeName, str], done: int, total: int, spent: str) -> None:
+        """Print the line of an event when it is due; at the latest when the next stretch of work begins."""
+        round_, node, what = stretch
         if stretch != self._stretch:
             self._flush()
             self._stretch = stretch
         count = f"{done}" if done == total else f"{done} of {total}"
-        self._waiting = f"round {round_ + 1} {node}: {count} {WHAT[node]} ({spent})"
+        self._waiting = f"round {round_ + 1} {node}: {count} {what} ({spent})"
         if self._pace.due(stretch, done, total):
             self._flush()
 

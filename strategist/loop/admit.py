@@ -40,7 +40,7 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     usable = [await bed.usable(c) for c in candidates]
     for grow in (_add_openings, _add_conversations):
         if wanted := _wanted(deps, bed, candidates, usable):
-            await grow(deps, round_, bed, wanted)
+            await grow(deps, round_, bed, wanted, report)
             usable = [await bed.usable(c) for c in candidates]
 
     async def answer(scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
@@ -100,7 +100,7 @@ def extra_personas(deps: Deps, first_index: int, wanted: dict[str, int]) -> list
     return found
 
 
-async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int]) -> None:
+async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int], report: Report) -> None:
     async def opening(_: int, item: tuple[int, Persona]) -> Scenario | None:
         index, persona = item
         try:
@@ -110,13 +110,13 @@ async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str,
 
     each = OPENINGS[deps.settings.customer.kind]
     personas = extra_personas(deps, EXTRA_FIRST_INDEX + 2 * round_ * SEARCH, {issue: each * short for issue, short in wanted.items()})
-    opened = await in_order(opening, personas, lambda done, total: None, lanes=deps.lanes)
+    opened = await in_order(opening, personas, lambda done, total: report(done, total, "more openings"), lanes=deps.lanes)
     await _add(deps, round_, bed, [state for state in opened if state is not None], first=0)
 
 
-async def _add_conversations(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int]) -> None:
+async def _add_conversations(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int], report: Report) -> None:
     personas = extra_personas(deps, EXTRA_FIRST_INDEX + (2 * round_ + 1) * SEARCH, wanted)[: deps.settings.teach.conversations]
-    traces = await play_personas(deps, round_, personas, lambda done, total: None)
+    traces = await play_personas(deps, round_, personas, lambda done, total: report(done, total, "more conversations"))
     states = [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language))]
     await _add(deps, round_, bed, states, first=SEARCH)
 

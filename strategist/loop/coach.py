@@ -13,7 +13,7 @@ from strategist.conversation import replay
 from strategist.errors import ModelError
 from strategist.library.lint import lint_candidate
 from strategist.loop.coached import Coached
-from strategist.loop.deps import Deps, Report, in_order
+from strategist.loop.deps import Count, Deps, in_order
 from strategist.loop.merge import candidate_id
 from strategist.loop.propose import propose
 from strategist.loop.select import Selection
@@ -24,7 +24,7 @@ from strategist.retrieval.retriever import Retriever
 from strategist.roles.protocols import Advice, Attempt
 
 
-async def coach(deps: Deps, round_: int, report: Report) -> None:
+async def coach(deps: Deps, round_: int, report: Count) -> None:
     """Coach the selected states, merge what says the same, store candidates and refusals."""
     selection = deps.store.get_document(deps.run.id, "selection", f"r{round_}", Selection)
     assert selection is not None, "select runs before coach"

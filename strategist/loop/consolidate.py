@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strategist.loop.admit import known_states
-from strategist.loop.deps import Deps, Report
+from strategist.loop.deps import Count, Deps
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence, Pair
@@ -27,7 +27,7 @@ FLOOR_PAIRS = 60
 """With fewer pairs an uplift curve says little, and the calibrated floor holds."""
 
 
-async def consolidate(deps: Deps, round_: int, report: Report) -> None:
+async def consolidate(deps: Deps, round_: int, report: Count) -> None:
     """Write the round's admitted candidates and the floor, and keep the library as this round leaves it.
 
     That is the round's snapshot with the round's own changes: what others write meanwhile is seen by the next round."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict, TypeVar
+from typing import Literal, NotRequired, Protocol, TypedDict, TypeVar
 
 from strategist.agent import Agent, GuidanceSource, agent_for
 from strategist.domains.domain import Domain
@@ -40,7 +40,9 @@ class LoopState(TypedDict, total=False):
 
 
 class Progress(TypedDict):
-    """One progress event: `done` of `total` units of a node; calls paid and money spent so far by the run."""
+    """One progress event: `done` of `total` units of a node; calls paid and money spent so far by the run.
+
+    `what` names the units where they are not the node's usual ones."""
 
     node: NodeName
     round: int
@@ -48,10 +50,19 @@ class Progress(TypedDict):
     total: int
     calls: int
     cost_usd: float
+    what: NotRequired[str]
 
 
-Report = Callable[[int, int], None]
-"""(done, total) of the running node."""
+Count = Callable[[int, int], None]
+"""Told (done, total)."""
+
+
+class Report(Protocol):
+    """Told how far the running node is."""
+
+    def __call__(self, done: int, total: int, what: str = "", /) -> None:
+        """`done` of `total` units; `what` as in Progress."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,7 @@ class Deps:
         return stored
 
 
-async def in_order(work: Callable[[int, T], Awaitable[R]], items: Sequence[T], report: Report, *, lanes: int) -> list[R]:
+async def in_order(work: Callable[[int, T], Awaitable[R]], items: Sequence[T], report: Count, *, lanes: int) -> list[R]:
     """Run `work(index, item)` for `lanes` items at a time and return the results in item order; the first error cancels the rest.
 
     How many calls are really in flight is the limiter's business; with as many lanes as the server has slots, a conversation finds its

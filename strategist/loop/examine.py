@@ -12,7 +12,7 @@ from strategist.conversation import play
 from strategist.domains.outcomes import outcome_of
 from strategist.domains.persona import Persona
 from strategist.loop.coached import Coached
-from strategist.loop.deps import Deps, Report, in_order
+from strategist.loop.deps import Count, Deps, in_order
 from strategist.records.base import stable_int
 from strategist.records.evidence import Evidence
 from strategist.records.library import Candidate, Refusal, Snapshot
@@ -25,7 +25,7 @@ PARITY_MARGIN = 0.02
 MIN_PROGRESS = 0.01
 
 
-async def examine(deps: Deps, round_: int, report: Report) -> StopReason | None:
+async def examine(deps: Deps, round_: int, report: Count) -> StopReason | None:
     """Play the dev personas in both arms (and with the teacher, once, if it can act), store the summary, return why to stop or None."""
     snapshot = deps.store.get_document(deps.run.id, "snapshot_after", f"r{round_}", Snapshot)
     assert snapshot is not None, "consolidate runs before examine"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from strategist.conversation import play
 from strategist.domains.persona import Persona
-from strategist.loop.deps import Deps, Report, in_order
+from strategist.loop.deps import Count, Deps, in_order
 from strategist.records.base import stable_int
 from strategist.records.trace import Trace
 
@@ -21,14 +21,14 @@ def teacher_plays(deps: Deps, round_: int, index: int) -> bool:
     return stable_int(deps.run.seed, "actor", round_, index) / 2**48 < share
 
 
-async def generate(deps: Deps, round_: int, report: Report) -> None:
+async def generate(deps: Deps, round_: int, report: Count) -> None:
     """Play the round's train personas: new ones every round, so that entries are never coached twice on one person's words."""
     count = deps.settings.teach.conversations
     personas = [deps.domain.draw("train", round_ * count + index, deps.run.seed) for index in range(count)]
     await play_personas(deps, round_, list(enumerate(personas)), report)
 
 
-async def play_personas(deps: Deps, round_: int, personas: list[tuple[int, Persona]], report: Report) -> list[Trace]:
+async def play_personas(deps: Deps, round_: int, personas: list[tuple[int, Persona]], report: Count) -> list[Trace]:
     """Play (index, persona) pairs with the round's snapshot and store the traces, in order."""
     snapshot = deps.snapshot(round_)
     student = deps.agent(await deps.retriever(snapshot) if snapshot.entries else None)

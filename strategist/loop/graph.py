@@ -67,9 +67,10 @@ def _node(deps: Deps, name: NodeName) -> GraphNode:
         write = get_stream_writer()
         round_ = state.get("round", 0)
 
-        def report(done: int, total: int) -> None:
+        def report(done: int, total: int, what: str = "", /) -> None:
             calls, cost = deps.spent()
-            write(Progress(node=name, round=round_, done=done, total=total, calls=calls, cost_usd=cost))
+            event = Progress(node=name, round=round_, done=done, total=total, calls=calls, cost_usd=cost)
+            write(Progress(**event, what=what) if what else event)
 
         stop = await WORK[name](deps, round_, report)
         if name != "examine":

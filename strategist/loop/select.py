@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from strategist.conversation import scenarios_of
-from strategist.loop.deps import Deps, Report
+from strategist.loop.deps import Count, Deps
 from strategist.records.base import Record, digest
 from strategist.records.trace import Scenario
 from strategist.retrieval.mask import key_text
@@ -26,7 +26,7 @@ class Selection(Record):
     controls: tuple[str, ...]
 
 
-async def select(deps: Deps, round_: int, report: Report) -> None:
+async def select(deps: Deps, round_: int, report: Count) -> None:
     """Cut the round's traces into scenarios, store all of them, choose those to coach."""
     scenarios: list[Scenario] = []
     unasked: set[str] = set()

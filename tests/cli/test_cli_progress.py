@@ -99,6 +99,29 @@ def test_a_log_gets_one_line_per_node_and_says_what_was_left(capsys: pytest.Capt
     ]
 
 
+def more(done: int, total: int) -> Event:
+    return Event(node="admit", round=0, done=done, total=total, calls=7, cost_usd=0.0, what="more conversations")
+
+
+def test_other_units_of_a_node_are_a_stretch_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars(clock=Clock()) as bars:
+        for each in (more(0, 2), more(2, 2), event("admit", 0, 40), event("admit", 40, 40)):
+            bars(each)
+    assert capsys.readouterr().err.splitlines() == [
+        "round 1 admit: 2 more conversations (7 calls)",
+        "round 1 admit: 40 test replies (1,234 calls)",
+    ]
+
+
+def test_a_bar_names_the_units_it_counts_now(terminal: io.StringIO) -> None:
+    with Bars() as bars:
+        bars(more(1, 2))
+        bars._progress.refresh()
+        assert "more conversations" in terminal.getvalue()
+        bars(event("admit", 1, 40))
+    assert "1/1 test replies" in terminal.getvalue()
+
+
 def test_quiet_says_nothing_and_a_stopped_run_tells_no_end(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars(quiet=True) as bars:
         bars(event("generate", 2, 2))

@@ -65,7 +65,7 @@ def test_openings_and_conversations_of_all_rounds_are_of_different_customers(tmp
         odd = candidate("c0", "Ask.", keys=[key("zebra quagga okapi", issue="late")])
         for round_ in range(2):
             deps.store.put_document(deps.run.id, "candidate", f"c{round_}", round_, 0, odd.model_copy(update={"id": f"c{round_}"}))
-            await admit(deps, round_, lambda done, total: None)
+            await admit(deps, round_, lambda done, total, what="": None)
         played = [t.persona for t in deps.store.traces(deps.run.id)]
         drawn = deps.store.documents(deps.run.id, "extra_scenario", Scenario)
         return played, [s.persona for s in drawn if s.persona not in played]
@@ -116,7 +116,7 @@ def test_a_customer_that_cannot_open_is_no_moment_and_ends_nothing(tmp_path: Pat
             "c0", "When a parcel is overdue, say that you start a trace.", keys=[key("my parcel has not arrived", issue="late")]
         )
         deps.store.put_document(deps.run.id, "candidate", only.id, 0, 0, only)
-        await admit(replace(deps, customer=customer), 0, lambda done, total: None)
+        await admit(replace(deps, customer=customer), 0, lambda done, total, what="": None)
         read, run = deps.store.documents, deps.run.id
         return read(run, "extra_scenario", Scenario), read(run, "evidence", Evidence), read(run, "refusal", Refusal)
 
@@ -131,7 +131,7 @@ def test_a_customer_that_cannot_open_is_no_moment_and_ends_nothing(tmp_path: Pat
 @pytest.mark.usefixtures("own_models")
 def test_without_candidates_nothing_is_asked(tmp_path: Path) -> None:
     async def work(deps: Deps) -> tuple[list[Evidence], int]:
-        await admit(deps, 0, lambda done, total: None)
+        await admit(deps, 0, lambda done, total, what="": None)
         return deps.store.documents(deps.run.id, "evidence", Evidence), deps.spent()[0]
 
     assert with_deps(small(tmp_path), work) == ([], 0)
@@ -142,7 +142,7 @@ def test_where_customers_run_out_a_candidate_stays_short_of_moments(tmp_path: Pa
     async def work(deps: Deps) -> list[tuple[str, int]]:
         odd = candidate("c0", "Ask.", keys=[key("zebra quagga okapi", issue="late")])
         deps.store.put_document(deps.run.id, "candidate", odd.id, 0, 0, odd)
-        await admit(deps, 0, lambda done, total: None)
+        await admit(deps, 0, lambda done, total, what="": None)
         return [(e.decision, e.replies) for e in deps.store.documents(deps.run.id, "evidence", Evidence)]
 
     assert with_deps(small(tmp_path), work) == [("too_few_moments", 0)]

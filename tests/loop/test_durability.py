@@ -178,7 +178,7 @@ def test_every_node_may_run_twice(undisturbed: Undisturbed) -> None:
             async with project.deps(run) as deps:
                 for round_ in range(2):
                     for name in ("coach", "admit", "consolidate", "examine"):
-                        await graph.WORK[name](deps, round_, lambda done, total: None)
+                        await graph.WORK[name](deps, round_, lambda done, total, what="": None)
 
         asyncio.run(again())
         assert project.store.documents(run.id, "round", RoundSummary) == rounds
