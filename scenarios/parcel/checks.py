@@ -440,7 +440,7 @@ def suspicious_message(view: TurnView) -> bool | None:
     "hands_over",
     about="business contracts, drivers, threats and danger go to a person",
     rules=("R31", "R32"),
-    advice="When a business invoice, a driver's behaviour or a dangerous parcel is the matter, hand over to a person and say so.",
+    advice="When a business invoice, a driver's behaviour or a dangerous parcel comes up, hand it over and say that a colleague takes it on.",
 )
 def hands_over(view: TurnView) -> bool | None:
     if not asks(view, *_HANDED_OVER):
@@ -452,7 +452,7 @@ def hands_over(view: TurnView) -> bool | None:
     "declines_and_offers",
     about="an impossible wish: a plain no, and what is possible",
     rules=("R9",),
-    advice="When pressed for something the rules exclude, decline in one plain sentence and then offer what is possible.",
+    advice="When pressed for something the rules exclude, say plainly that it cannot be done, then name what can be done instead.",
 )
 def declines_and_offers(view: TurnView) -> bool | None:
     if not any(act.startswith("trap:") for act in view.acts):
@@ -509,7 +509,7 @@ def does_and_confirms(view: TurnView) -> bool | None:
     "next_step",
     about="names a concrete next step and sends nobody elsewhere",
     rules=("R1",),
-    advice="Settle the matter in this chat with one concrete next step; do not send anyone to customer service, a hotline or a website.",
+    advice="Say who does what next, or ask for the one thing that is missing; never send anyone to customer service or a website.",
 )
 def next_step(view: TurnView) -> bool | None:
     away = (

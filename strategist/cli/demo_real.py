@@ -52,11 +52,15 @@ timeout_s = 900
 
 [advisor]
 kind = "handbook"
+max_lines = 1                       # a student of this size follows one line and gets lost in three
 
 [teach]
 rounds = 2
 candidates = 10
 dev_personas = 12
+
+[retrieval]
+max_lines = 1
 """
 
 
