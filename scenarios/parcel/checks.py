@@ -440,7 +440,9 @@ def suspicious_message(view: TurnView) -> bool | None:
     "hands_over",
     about="business contracts, drivers, threats and danger go to a person",
     rules=("R31", "R32"),
-    advice="When a business invoice, a driver's behaviour or a dangerous parcel comes up, hand it over and say that a colleague takes it on.",
+    advice=(
+        "When a business invoice, a driver's behaviour or a dangerous parcel comes up, hand it over and say that a colleague takes it on."
+    ),
 )
 def hands_over(view: TurnView) -> bool | None:
     if not asks(view, *_HANDED_OVER):
