@@ -68,7 +68,7 @@ def run(folder: Path, gguf: Path | None, *, seeds: int, foreground: bool) -> Non
     """The command."""
     model = find_model(folder, gguf)
     out.print(Text.assemble((f"Coaching {model.name}", "bold"), " in the domain `parcel` with its handbook, on this CPU."))
-    say("It takes about 1,500 student replies to learn and as many again to evaluate: one to two hours on two cores, 3 GB of memory.")
+    say("It takes about 1,500 student replies to learn and as many again to evaluate: two to six hours on two cores, 3 GB of memory.")
     text = SETTINGS.format(mark=MARK, path=quoted(str(model.resolve())))
     coach(folder, text, seeds=seeds, foreground=foreground)
 
