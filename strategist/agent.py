@@ -19,7 +19,7 @@ from strategist.domains.domain import Domain
 from strategist.domains.persona import Persona
 from strategist.errors import ModelError, StrategistError
 from strategist.models.protocol import Chat
-from strategist.placement import OPEN, defuse, last_user, place
+from strategist.placement import COPIED, defuse, last_user, place, without_copy
 from strategist.records.chat import Message, ModelRequest, Purpose, Speaker, ToolCall, ToolSpec
 from strategist.records.library import Guidance, Status
 from strategist.roles import tooltext
@@ -84,7 +84,8 @@ class Agent:
         tools = self._may_use_tools(history, tools)
         request, placed = await self.request_for(history, guidance, tools=tools)
         reply = await self.chat.ask(request, purpose=purpose, sample=sample)
-        text, calls, usage = _without_block(reply.text, placed), reply.tool_calls if tools else (), reply.usage
+        own = without_copy if placed.lines else str  # not every server knows stop texts
+        text, calls, usage = own(reply.text), reply.tool_calls if tools else (), reply.usage
         if self.tools and self.tool_style == "text":
             names = {tool.name for tool in self.tools}
             text, found = tooltext.parse(text, names)
@@ -96,7 +97,7 @@ class Agent:
                 messages_now = tooltext.refuse(request.messages, defuse(said) if placed.lines else said)
                 reply = await self.chat.ask(request.model_copy(update={"messages": messages_now}), purpose=purpose, sample=sample)
                 usage += reply.usage
-                text = tooltext.parse(_without_block(reply.text, placed), names)[0].strip() or text
+                text = tooltext.parse(own(reply.text), names)[0].strip() or text
         if reply.finish == "refusal" and not text.strip():
             raise ModelError(f"{self.chat.model_name} refused to answer", kind="refusal")
         if not text.strip() and not calls:
@@ -129,7 +130,7 @@ class Agent:
             messages=sent,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
-            stop=(*(tooltext.STOPS if as_text else ()), *((OPEN,) if placed.lines else ())),
+            stop=(*(tooltext.STOPS if as_text else ()), *(COPIED if placed.lines else ())),
             tools=self.tools if tools and not as_text else (),
         )
         return request, placed
@@ -146,11 +147,6 @@ class Agent:
             return OFF
         last = cast(int, last_user(history))
         return await self.retriever.guidance(history[: last + 1])
-
-
-def _without_block(text: str, placed: Guidance) -> str:
-    """A reply up to where it copies the block: small models do, and not every server knows stop texts."""
-    return text.partition(OPEN)[0] if placed.lines else text
 
 
 def agent_for(chat: Chat, domain: Domain, settings: ModelSettings, source: GuidanceSource | None) -> Agent:

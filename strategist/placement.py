@@ -25,6 +25,8 @@ OPEN = "[guidance]"
 CLOSE = "[/guidance]"
 PREFACE = "Within the company's rules, your reply must do this:"
 """Measured on a 1.5B, see docs/log.md: told to follow and not to mention advice, it followed less and recited as much."""
+COPIED = (OPEN, PREFACE)
+"""What only a copy of the block says; small models write it behind their reply, or begin in its middle."""
 
 # What may stand for each letter of the word. Compatibility forms (wide, mathematical, superscript, circled), accents and capitals need no
 # place here, they are folded. From Unicode's confusables (UTS 39), the Latin letters with strokes, hooks and tails, the small capitals, the
@@ -84,6 +86,11 @@ def place(messages: Sequence[Message], lines: Sequence[str]) -> tuple[Message, .
     out = [message if message.role == "system" else _defused(message) for message in messages]
     out[last] = out[last].model_copy(update={"content": out[last].content + block})
     return tuple(out)
+
+
+def without_copy(reply: str) -> str:
+    """A reply to a guided request, up to where it copies the block."""
+    return reply[: min((at for words in COPIED if (at := reply.find(words)) >= 0), default=len(reply))]
 
 
 def last_user(messages: Sequence[Message]) -> int | None:
