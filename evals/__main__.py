@@ -8,7 +8,7 @@ from evals import gate_simulation, lab_worlds
 def main() -> None:
     """Run them all."""
     gate_simulation.main()
-    lab_worlds.main(5)
+    lab_worlds.main()
 
 
 if __name__ == "__main__":

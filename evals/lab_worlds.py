@@ -1,6 +1,6 @@
 """The whole loop in the four lab worlds: lift over bare on dev, share of the known optimum, entries, replies spent.
 
-    python -m evals.lab_worlds [SEEDS]            default 5, at least 2; each run is kept under runs/lab and not repeated
+    python -m evals.lab_worlds [SEEDS [FIRST]]    default 5 seeds from 0 on, at least 2; each run is kept under runs/lab and not repeated
 
 The models are simulated; the parameters were fixed before the loop was run on them (docs/lab.md).
 """
@@ -8,6 +8,7 @@ The models are simulated; the parameters were fixed before the loop was run on t
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,17 @@ def settings_for(world: str, seed: int, home: Path = HOME) -> Settings:
     )
 
 
+def result_of(settings: Settings) -> Result:
+    """The result of a run: the one that was written down, else taught (or gone on with) and evaluated now."""
+    done = settings.folder / "result.json"
+    if done.exists():
+        return Result(**json.loads(done.read_text(encoding="utf-8")))
+    with open_project(settings) as project, project.alone():
+        result = asyncio.run(one_run(project))
+    done.write_text(json.dumps(result._asdict()), encoding="utf-8")
+    return result
+
+
 async def one_run(project: Project) -> Result:
     """Teach (or go on), then evaluate on dev."""
     last = project.last_run()
@@ -79,14 +91,11 @@ async def evaluate(deps: Deps, domain: Domain) -> tuple[ArmOutcome, ...]:
     return await run_study(arms, domain.personas("dev"), study_seeds(EVALUATION_SEEDS), domain=domain, customer=deps.customer)
 
 
-def main(seeds: int) -> None:
+def main(seeds: int = 5, first: int = 0) -> None:
     """Run what is missing and print one line per world."""
     print(f"{'world':<12} {'bare':>6} {'library':>8} {'lift [95 %]':>24} {'of optimum':>11} {'entries':>14} {'replies':>8}  runs")
     for world in load_worlds():
-        results = []
-        for seed in range(seeds):
-            with open_project(settings_for(world, seed)) as project, project.alone():
-                results.append(asyncio.run(one_run(project)))
+        results = [result_of(settings_for(world, seed)) for seed in range(first, first + max(2, seeds))]
         lift = mean_interval([r.lift for r in results])
         shares = [part for r in results if (part := share_of_best(load_world(world), r.library)) is not None]
         share = f"{sum(shares) / len(shares):.0%}" if shares else "-"
@@ -97,4 +106,4 @@ def main(seeds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(max(2, int(sys.argv[1])) if len(sys.argv) > 1 else 5)
+    main(*map(int, sys.argv[1:3]))
