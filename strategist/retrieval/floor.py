@@ -8,6 +8,7 @@ model and no library, and draw from a fixed seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,14 @@ def calibrate_floor(strangers: Sequence[float], quantile: float = 0.95) -> Floor
 
 
 def fit_floor(points: Sequence[tuple[float, float, str]], level: float = 0.9, seed: int = 0) -> Floor | None:
-    """The lowest observed score at which the lower bound of the mean uplift is above 0; None if there is none.
+    """The lowest observed score from which on guidance helps for sure, and at which it helps in all likelihood; None if there is none.
 
-    `points`: (retrieval score, paired uplift, persona). The mean uplift is fitted as a non-decreasing function of the score (isotonic
-    regression, pool adjacent violators); its bound is the lower end of the two-sided `level` interval of a bootstrap that draws
-    personas, not points. Source: Barlow et al. (1972), "Statistical inference under order restrictions"; Field and Welsh (2007) on
-    cluster bootstraps. The bound is pointwise, not simultaneous over scores.
+    `points`: (retrieval score, paired uplift, persona). For sure: the lower bound of the mean uplift of all points at or above the score is
+    above 0, which is the effect of injecting from there on; the bound is the lower end of the two-sided `level` interval of a bootstrap
+    that draws personas, not points. In all likelihood: the mean uplift at the score is above 0, fitted as a non-decreasing function
+    (isotonic regression, pool adjacent violators), so that the good ones do not carry the bad ones along. Source: Barlow et al. (1972),
+    "Statistical inference under order restrictions"; Field and Welsh (2007) on cluster bootstraps. The bound is pointwise, not
+    simultaneous over scores. Scores are cut to four places, so that equal texts reach a floor of 1.
     """
     import numpy as np
 
@@ -60,23 +63,25 @@ def fit_floor(points: Sequence[tuple[float, float, str]], level: float = 0.9, se
     owner = np.array([personas.index(point[2]) for point in ordered])
     grid, position = np.unique(score, return_inverse=True)
     draws = np.random.default_rng(seed).multinomial(len(personas), [1 / len(personas)] * len(personas), size=RESAMPLES)
-    curves = np.stack([_isotonic(grid, position, uplift, draw[owner].astype(np.float64)) for draw in draws])
-    bound = np.quantile(curves, (1 - level) / 2, axis=0)
-    for value, lower in zip(grid, bound, strict=True):
-        if lower > 0 and len(set(owner[score >= value])) >= MIN_PERSONAS:
-            return Floor(score=float(value), source="uplift", pairs=len(ordered), lower_bound=round(float(lower), 6))
+    weights = draws[:, owner].astype(np.float64)
+    fitted = _isotonic(grid, position, uplift)
+    for value, here in zip(grid, fitted, strict=True):
+        above = score >= value
+        if here <= 0 or len(set(owner[above])) < MIN_PERSONAS:
+            continue
+        drawn = weights[:, above]
+        drawn = drawn[drawn.any(axis=1)]
+        lower = float(np.quantile(drawn @ uplift[above] / drawn.sum(axis=1), (1 - level) / 2))
+        if lower > 0:
+            return Floor(score=math.floor(value * 1e4) / 1e4, source="uplift", pairs=len(ordered), lower_bound=round(lower, 6))
     return None
 
 
-def _isotonic(
-    grid: npt.NDArray[np.float64], position: npt.NDArray[np.intp], uplift: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Weighted non-decreasing fit at every grid score; scores without weight get what lies between their neighbours."""
+def _isotonic(grid: npt.NDArray[np.float64], position: npt.NDArray[np.intp], uplift: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Non-decreasing fit at every grid score."""
     import numpy as np
     from scipy.optimize import isotonic_regression
 
-    total = np.bincount(position, weights=weight, minlength=len(grid))
-    there = total > 0
-    mean = np.bincount(position, weights=weight * uplift, minlength=len(grid))[there] / total[there]
-    fitted = isotonic_regression(mean, weights=total[there]).x
-    return np.interp(grid, grid[there], fitted)
+    count = np.bincount(position)
+    fitted: npt.NDArray[np.float64] = isotonic_regression(np.bincount(position, weights=uplift) / count, weights=count).x
+    return fitted

@@ -56,6 +56,25 @@ def test_guidance_that_helps_everywhere_has_the_lowest_score_as_its_floor() -> N
     assert floor.score == 0.01
 
 
+def test_the_good_ones_do_not_carry_the_bad_ones_along() -> None:
+    """From the lowest score on guidance helps on average and for sure, but not at the lowest scores."""
+    floor = fit_floor(points(-0.1, 0.5))
+    assert floor is not None
+    assert floor.score >= 0.2
+
+
+def test_many_moments_at_one_score_do_not_lift_the_floor_up_to_it() -> None:
+    """Regression: most test moments of a real run were texts like a key, score 1, and a bound at each score alone held nowhere else."""
+    few = [(0.8 + i / 100, (-0.1, 0.2, 0.1)[i % 3], f"p{i}") for i in range(12)]
+    many = [(0.99999994, (-0.1, 0.3)[i % 2], f"q{i}") for i in range(40)]
+    floor = fit_floor([*few, *many])
+    assert floor is not None
+    assert floor.score < 0.9
+    only = fit_floor(many)
+    assert only is not None
+    assert only.score == 0.9999, "an equal text reaches it, whatever its cosine is rounded to"
+
+
 def test_points_of_few_personas_give_no_floor_however_many_they_are() -> None:
     few = [(score, 1.0, f"p{i % (MIN_PERSONAS - 1)}") for i, (score, _, _) in enumerate(points(1, 1))]
     assert fit_floor(few) is None
