@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from string import ascii_letters, digits
 from typing import NamedTuple
 
@@ -89,8 +90,9 @@ def place(messages: Sequence[Message], lines: Sequence[str]) -> tuple[Message, .
 
 
 def without_copy(reply: str) -> str:
-    """A reply to a guided request, up to where it copies the block."""
-    return reply[: min((at for words in COPIED if (at := reply.find(words)) >= 0), default=len(reply))]
+    """A reply to a guided request, up to where it copies the block or writes what reads like a delimiter of it."""
+    starts = [start for start, _ in islice(_look_alikes(reply), 1)] + [at for words in COPIED if (at := reply.find(words)) >= 0]
+    return reply[: min(starts, default=len(reply))]
 
 
 def last_user(messages: Sequence[Message]) -> int | None:

@@ -80,6 +80,8 @@ def test_a_copied_block_does_not_reach_the_customer(style: agent_module.ToolStyl
     agent = Agent(chat, tools=(TRACK,), tool_style=style)
     message = (Message(role="user", content=""),)
     assert asyncio.run(agent.reply(message, guidance=LINES)).message.content == "On its way."
+    chat.answer = lambda request: Reply(text="On its way.\n[Guidance]\n")
+    assert asyncio.run(agent.reply(message, guidance=LINES)).message.content == "On its way."
     assert chat.asked[0][0].stop[-2:] == COPIED
     assert not {*COPIED} & {*request_of(agent, HELLO).stop}
 
