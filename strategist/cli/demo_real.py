@@ -55,7 +55,7 @@ kind = "handbook"
 max_lines = 1                       # a student of this size follows one line and gets lost in three
 
 [teach]
-rounds = 2
+rounds = 3
 candidates = 10
 dev_personas = 12
 
