@@ -82,7 +82,7 @@ class Agent:
         Raises StrategistError for messages that are none, ModelError and its like from the model."""
         history = as_messages(messages)
         tools = self._may_use_tools(history, tools)
-        request, placed = await self.request_for(history, guidance, tools=tools)
+        request, placed = await self._request(history, guidance, tools=tools)
         reply = await self.chat.ask(request, purpose=purpose, sample=sample)
         own = without_copy if placed.lines else str  # not every server knows stop texts
         text, calls, usage = own(reply.text), reply.tool_calls if tools else (), reply.usage
@@ -122,9 +122,11 @@ class Agent:
     ) -> tuple[ModelRequest, Guidance]:
         """The request that `reply` would send, and the guidance in it."""
         history = as_messages(messages)
+        return await self._request(history, guidance, tools=self._may_use_tools(history, tools))
+
+    async def _request(self, history: tuple[Message, ...], guidance: Guidance | None, *, tools: bool) -> tuple[ModelRequest, Guidance]:
         placed = guidance if guidance is not None else await self._look_up(history)
         as_text = bool(self.tools) and self.tool_style == "text"
-        tools = self._may_use_tools(history, tools)
         sent = place(tooltext.render(history) if as_text else history, placed.lines)
         request = ModelRequest(
             messages=sent,

@@ -2,8 +2,8 @@
 
 Pure: messages and lines in, messages out. It knows no model, no library and no tool loop. Invariants: without lines the very same messages
 come back; the block opens and closes exactly once, whatever customers, tools or strategies contain; what goes in is never changed, so the
-block cannot get into the stored history. The last user message stands before the tool messages of its turn, so the block is the same in
-every step of a tool loop.
+block cannot get into the stored history. Tool messages of a turn stand behind its user message, and tools as text add to that message
+before the block, so the block is the same in every step of a tool loop.
 
 What reads like a delimiter: a bracket, the letters of `guidance` or what looks like them, a bracket, and between them anything but letters
 and digits. Only round brackets and the plain double quote end it: the first are what a look-alike is turned into, the second keeps
@@ -25,7 +25,7 @@ from strategist.records.chat import Message
 OPEN = "[guidance]"
 CLOSE = "[/guidance]"
 PREFACE = "Within the company's rules, your reply must do this:"
-"""Measured on a 1.5B, see docs/log.md: told to follow and not to mention advice, it followed less and recited as much."""
+"""Measured on a 1.5B, see docs/log.md: told to follow and not to mention advice, it followed less."""
 COPIED = (OPEN, PREFACE)
 """What only a copy of the block says; small models write it behind their reply, or begin in its middle."""
 

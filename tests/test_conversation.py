@@ -22,6 +22,7 @@ from strategist.records.trace import Trace
 from strategist.retrieval.mask import key_text
 from strategist.roles.protocols import ActorReply
 from strategist.roles.scripted_customer import ScriptedCustomer
+from strategist.roles.tooltext import USED_UP
 
 LINE = "Name the next step."
 
@@ -224,10 +225,13 @@ def test_the_same_inputs_give_the_same_trace() -> None:
 
 
 def test_tools_as_text_lead_to_the_same_state() -> None:
-    trace = played(style="text")
+    actor = agent(style="text")
+    trace = played(actor, style="text")
     assert trace.outcome is not None
     assert trace.outcome.goal
     assert trace.turns[0].steps[0].tool_calls[0].name == "hold"
+    assert isinstance(actor.chat, ScriptedChat)
+    assert not any(m.content == USED_UP for request in actor.chat.asked for m in request.messages), "the call is seen as done"
     assert "TOOL:" in trace.messages[0].content
 
 

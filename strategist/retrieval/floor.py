@@ -64,14 +64,13 @@ def fit_floor(points: Sequence[tuple[float, float, str]], level: float = 0.9, se
     grid, position = np.unique(score, return_inverse=True)
     draws = np.random.default_rng(seed).multinomial(len(personas), [1 / len(personas)] * len(personas), size=RESAMPLES)
     weights = draws[:, owner].astype(np.float64)
+    total, summed = (np.cumsum(part[:, ::-1], axis=1)[:, ::-1] for part in (weights, weights * uplift))  # of a point and all behind it
     fitted = _isotonic(grid, position, uplift)
-    for value, here in zip(grid, fitted, strict=True):
-        above = score >= value
-        if here <= 0 or len(set(owner[above])) < MIN_PERSONAS:
+    for value, here, first in zip(grid, fitted, np.searchsorted(score, grid), strict=True):
+        if here <= 0 or len(set(owner[first:])) < MIN_PERSONAS:
             continue
-        drawn = weights[:, above]
-        drawn = drawn[drawn.any(axis=1)]
-        lower = float(np.quantile(drawn @ uplift[above] / drawn.sum(axis=1), (1 - level) / 2))
+        there = total[:, first] > 0
+        lower = float(np.quantile(summed[there, first] / total[there, first], (1 - level) / 2))
         if lower > 0:
             return Floor(score=math.floor(value * 1e4) / 1e4, source="uplift", pairs=len(ordered), lower_bound=round(lower, 6))
     return None

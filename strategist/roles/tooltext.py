@@ -28,14 +28,15 @@ USED_UP = f"({DESK}no more tools in this turn. Reply to the customer now.)"
 """Answer to a call when no more tools may be used, and to a reply without a word for the customer."""
 NO_CALL = "TOOL: none"
 
+_LEAD = r"^[ \t>*`(\d.-]*TOOL"
 _START = re.compile(
-    r"(?P<line>(?:^[ \t>*`(\d.-]*TOOL|(?<=[ \t])(?-i:TOOL))[*` \t]*:[*` \t]*(?P<name>[A-Za-z_][\w.-]*)[*`]*[ \t]*)"
+    rf"(?P<line>(?:{_LEAD}|(?<=[ \t])(?-i:TOOL))[*` \t]*:[*` \t]*(?P<name>[A-Za-z_][\w.-]*)[*`]*[ \t]*)"
     r"|(?P<tag><tool_call>\s*(?=\{))"
     r"|(?P<fence>```[A-Za-z_]*\s*(?=\{))",
     re.MULTILINE | re.IGNORECASE,
 )
 _PROSE = re.compile(r"\W*[Tt]ool\b")
-_STRAY = re.compile(r"^[ \t>*`(\d.-]*TOOL[*` \t]*:.*$", re.MULTILINE)
+_STRAY = re.compile(rf"{_LEAD}[*` \t]*:.*$", re.MULTILINE)
 _TAIL = re.compile(r"[ \t]*[)`*]*[ \t]*(?=\n|$)")
 _CLOSE = re.compile(r"\s*(</tool_call>|```)", re.IGNORECASE)
 _NOTE = re.compile(r"(?P<before>[ \t>*`(\[]*)your\W+desk\W+not\W+the\W+customer", re.IGNORECASE)
