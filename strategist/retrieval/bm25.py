@@ -6,7 +6,9 @@ numbered in sorted order here, so that nothing depends on the hash seed of the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from strategist.retrieval.mask import words
@@ -22,8 +24,9 @@ class BM25:
     def __init__(self, texts: Sequence[str]) -> None:
         import logging
 
-        import bm25s
-        from bm25s.stopwords import STOPWORDS_EN
+        with _hidden("jax.lax", "numba"):
+            import bm25s
+            from bm25s.stopwords import STOPWORDS_EN
 
         logging.getLogger("bm25s").setLevel(logging.WARNING)
         self._ignored = frozenset(STOPWORDS_EN)
@@ -48,3 +51,19 @@ class BM25:
 
     def _tokens(self, text: str) -> list[str]:
         return [word for word in words(text) if word not in self._ignored]
+
+
+@contextmanager
+def _hidden(*modules: str) -> Iterator[None]:
+    """Make these modules look as if they were not installed.
+
+    bm25s tries JAX on its import, whatever backend it is asked for: where there is a GPU, JAX then takes three quarters of the memory that
+    the model server beside us needs. Seen with bm25s 0.3.16 and JAX 0.11."""
+    kept = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
+    sys.modules.update(dict.fromkeys(modules))  # type: ignore[arg-type]  # None: the import system's word for "not there"
+    try:
+        yield
+    finally:
+        for name in modules:
+            del sys.modules[name]
+        sys.modules.update(kept)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -25,3 +28,16 @@ def test_equal_texts_tie_and_unknown_words_score_nothing() -> None:
 def test_no_texts_and_texts_of_stop_words_only() -> None:
     assert BM25([]).scores("late").tolist() == []
     assert BM25(["it is", "the"]).scores("late").tolist() == [0, 0]
+
+
+def test_jax_is_not_started_for_it(tmp_path: Path) -> None:
+    for name in ("jax", "numba"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"print('{name} was imported')")
+    (tmp_path / "jax" / "lax.py").write_text("top_k = lambda scores, k: print('jax was started')")
+    (tmp_path / "mine.py").write_text(
+        "from strategist.retrieval.bm25 import BM25\nBM25(['late parcel']).scores('late')\nimport jax.lax\njax.lax.top_k([], 1)\n"
+    )
+    command = [sys.executable, str(tmp_path / "mine.py")]  # its folder comes first on the path
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout.split("\n") == ["jax was imported", "jax was started", ""], "only when the user's own code asked for it"
