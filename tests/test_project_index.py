@@ -48,7 +48,7 @@ def caught_up(settings: Settings, shelf: Shelf, monkeypatch: pytest.MonkeyPatch,
 def test_the_index_catches_up_with_the_library(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf()
     assert caught_up(settings, shelf, monkeypatch, entries=2) == ""
-    assert len(shelf.kept.search(np.ones(1024, dtype=np.float32), 9)) == 2
+    assert len(shelf.kept.search(np.ones(3 * 1024, dtype=np.float32), 9)) == 2
 
 
 def test_an_index_that_another_process_has_open_is_left_to_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

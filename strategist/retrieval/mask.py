@@ -19,7 +19,7 @@ from strategist.records.chat import Message
 AGENT_WORDS = 80
 """Of the agent's message the last words are kept: a question to the customer stands at its end."""
 CUSTOMER_WORDS = 120
-"""Of the customer's message the first words are kept. Both together stay below the 256 tokens that MiniLM reads."""
+"""Of a customer's message the first words are kept: below the 256 tokens that MiniLM reads."""
 
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
@@ -79,16 +79,25 @@ def mask(text: str, language: str = "en") -> str:
 
 
 def key_text(messages: Sequence[Message], language: str = "en") -> str:
-    """The masked key of a conversation: last agent message and last customer message, the state before the agent's next reply.
+    """The masked key of a conversation: the state before the agent's next reply, one line a field.
 
-    Messages after the last customer message (the tool loop of the same turn) change nothing. Empty if no customer has spoken.
+    The customer's last message; before it, where there are, the customer's first message and the agent's last (an empty line if there is
+    none between them). Messages after the customer's last (the tool loop of the turn) change nothing. Empty if no customer has spoken.
     """
-    last = max((i for i, message in enumerate(messages) if message.role == "user"), default=None)
-    if last is None:
+    said = [i for i, message in enumerate(messages) if message.role == "user"]
+    if not said:
         return ""
+    first, last = said[0], said[-1]
     agent = next((m.content for m in reversed(messages[:last]) if m.role == "assistant" and m.content.strip()), "")
-    parts = (mask(agent, language).split()[-AGENT_WORDS:], mask(messages[last].content, language).split()[:CUSTOMER_WORDS])
-    return "\n".join(" ".join(part) for part in parts if part)
+    customer = _words(messages[last], language)
+    before = " ".join(mask(agent, language).split()[-AGENT_WORDS:])
+    if first < last:
+        return "\n".join((_words(messages[first], language), before, customer))
+    return f"{before}\n{customer}" if before else customer
+
+
+def _words(message: Message, language: str) -> str:
+    return " ".join(mask(message.content, language).split()[:CUSTOMER_WORDS])
 
 
 def words(text: str) -> list[str]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from strategist.errors import LibraryError
 from strategist.records.chat import Message
 from strategist.records.library import Entry, Guidance, Snapshot
-from strategist.retrieval.bm25 import BM25
 from strategist.retrieval.embed import Embedder
+from strategist.retrieval.fields import FieldBM25
 from strategist.retrieval.index import ExactIndex, Index, Row, cosines, fingerprint, rows_of
 from strategist.retrieval.mask import key_text
 from strategist.retrieval.rank import Hit, Scores, above_floor, decide, fuse, pool
@@ -64,7 +64,7 @@ class Retriever:
         self._settings = settings
         self._rows, self._vectors, self._index = keys
         self._language = language
-        self._bm25 = BM25([row.text for row in self._rows])
+        self._bm25 = FieldBM25([row.text for row in self._rows])
         self._general = tuple(sorted((e for e in snapshot.entries if e.scope == "general" and e.status != "retired"), key=lambda e: e.id))
         self._entry_of = {row.id: row.entry.id for row in self._rows}
         self._span: dict[str, range] = {}

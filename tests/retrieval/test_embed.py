@@ -142,7 +142,7 @@ def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_auto_takes_the_endpoint_first(minilm: Path, no_cache: Path) -> None:
     choice = open_embedder(RetrievalSettings(embedder_url="http://127.0.0.1:1/v1", embedder_model="e5", minilm_folder=minilm))
-    assert choice.embedder.id == "endpoint:e5"
+    assert choice.embedder.id == "endpoint:e5-fields-v1"
     assert choice.notice == ""
 
 
@@ -160,7 +160,7 @@ def test_auto_finds_chromas_cache(minilm: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_auto_falls_back_to_hashed_and_says_so_in_one_line(no_cache: Path) -> None:
     choice = open_embedder(RetrievalSettings())
-    assert choice.embedder.id == "hashed-1024-v1"
+    assert choice.embedder.id == "hashed-1024-v1-fields-v1"
     assert "hashed" in choice.notice
     assert "\n" not in choice.notice
     assert open_embedder(RetrievalSettings(embedder="hashed")).notice == ""

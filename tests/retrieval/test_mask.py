@@ -68,9 +68,16 @@ def say(role: str, content: str) -> Message:
     return Message.model_validate({"role": role, "content": content})
 
 
-def test_key_is_the_last_exchange_masked() -> None:
-    messages = [say("system", "brief"), say("user", "first"), say("assistant", "Which parcel, Anna?"), say("user", "It is PX-48213")]
-    assert key_text(messages) == "Which parcel, <name>?\nIt is <code>"
+def test_key_is_the_opening_and_the_last_exchange_masked() -> None:
+    messages = [
+        say("system", "brief"),
+        say("user", "First, I'm Anna"),
+        say("assistant", "Which parcel, Anna?"),
+        say("user", "It is PX-48213"),
+    ]
+    assert key_text(messages) == "First, I'm <name>\nWhich parcel, <name>?\nIt is <code>"
+    assert key_text(messages[:2]) == "First, I'm <name>"
+    assert key_text([messages[1], messages[3]]) == "First, I'm <name>\n\nIt is <code>", "each line keeps its place"
 
 
 def test_the_tool_loop_does_not_change_the_key() -> None:
