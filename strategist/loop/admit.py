@@ -9,12 +9,12 @@ state that costs no student reply), then from newly played conversations.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from strategist.conversation import opening_scenario, replay, scenarios_of
 from strategist.domains.persona import Persona
 from strategist.errors import ModelError
 from strategist.gate.gate import run_gate
-from strategist.gate.moments import RankedScenario
 from strategist.gate.pairs import Answered
 from strategist.loop.deps import Deps, Report, in_order
 from strategist.loop.generate import EXTRA_FIRST_INDEX, play_personas
@@ -26,6 +26,10 @@ from strategist.retrieval.mask import key_text
 
 SEARCH = 5_000
 """How many persona indices are looked at for customers of the wanted issues, for openings and again for conversations."""
+EXTRA_TURNS = 4
+"""Student replies that a round may spend on conversations for test moments, per conversation of its own."""
+CONVERSATIONS = 2
+"""Conversations played per missing moment: about every other one comes to a moment like the candidate's."""
 OPENINGS = {"scripted": 8, "model": 2}
 """Openings drawn per missing moment, by kind of customer: they cost no student reply, and only some of them are like the candidate's keys.
 A customer by a model costs a call for each."""
@@ -37,11 +41,9 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     snapshot = deps.snapshot(round_)
     bed = TestBed(await deps.retriever(snapshot), deps.embedder, deps.settings.retrieval)
     await bed.add(known_states(deps, round_))
-    usable = [await bed.usable(c) for c in candidates]
-    for grow in (_add_openings, _add_conversations):
-        if wanted := _wanted(deps, bed, candidates, usable):
-            await grow(deps, round_, bed, wanted, report)
-            usable = [await bed.usable(c) for c in candidates]
+    if wanted := _wanted(await _short(deps, bed, candidates)):
+        await _add_openings(deps, round_, bed, wanted, report)
+        await _add_conversations(deps, round_, bed, candidates, report)
 
     async def answer(scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
         guidance = bed.guided(candidate, scenario) if candidate else bed.base(scenario)
@@ -53,7 +55,7 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
 
     evidence = await run_gate(
         candidates,
-        usable,
+        [await bed.usable(c) for c in candidates],
         deps.settings.gate,
         answer,
         k=deps.settings.retrieval.k,
@@ -76,21 +78,26 @@ def known_states(deps: Deps, round_: int, *, extras: bool = False) -> list[Scena
     return states
 
 
-def _wanted(deps: Deps, bed: TestBed, candidates: Sequence[Candidate], usable: Sequence[Sequence[RankedScenario]]) -> dict[str, int]:
-    """Issue -> customers to draw: the largest shortage among the candidates that were coached on it. Empty: nobody is short."""
+async def _short(deps: Deps, bed: TestBed, candidates: Sequence[Candidate]) -> list[tuple[int, Candidate]]:
+    """The candidates that lack test moments, each with how many. Controls wait for what comes up."""
     needed = deps.settings.gate.first_stage + deps.settings.gate.second_stage
+    lacking = [(bed.shortage(c, await bed.usable(c), needed), c) for c in candidates if not c.is_control]
+    return [(lack, c) for lack, c in lacking if lack]
+
+
+def _wanted(short: Sequence[tuple[int, Candidate]]) -> dict[str, int]:
+    """Issue -> customers to draw: the largest shortage among the candidates that were coached on it."""
     wanted: dict[str, int] = {}
-    for candidate, found in zip(candidates, usable, strict=True):
-        if not candidate.is_control and (short := bed.shortage(candidate, found, needed)):
-            for issue in {key.issue for key in candidate.keys}:
-                wanted[issue] = max(wanted.get(issue, 0), short)
+    for lack, candidate in short:
+        for issue in {key.issue for key in candidate.keys}:
+            wanted[issue] = max(wanted.get(issue, 0), lack)
     return wanted
 
 
-def extra_personas(deps: Deps, first_index: int, wanted: dict[str, int]) -> list[tuple[int, Persona]]:
-    """(index, persona) of train personas from `first_index` on with the wanted issues, at most as many per issue as wanted."""
+def extra_personas(deps: Deps, first_index: int, wanted: dict[str, int], *, end: int | None = None) -> list[tuple[int, Persona]]:
+    """(index, persona) of train personas from `first_index` on, before `end`, with the wanted issues, at most as many of each as wanted."""
     left, found = dict(wanted), []
-    for index in range(first_index, first_index + SEARCH):
+    for index in range(first_index, first_index + SEARCH if end is None else end):
         if not any(left.values()):
             break
         persona = deps.domain.draw("train", index, deps.run.seed)
@@ -114,11 +121,33 @@ async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str,
     await _add(deps, round_, bed, [state for state in opened if state is not None], first=0)
 
 
-async def _add_conversations(deps: Deps, round_: int, bed: TestBed, wanted: dict[str, int], report: Report) -> None:
-    personas = extra_personas(deps, EXTRA_FIRST_INDEX + (2 * round_ + 1) * SEARCH, wanted)[: deps.settings.teach.conversations]
-    traces = await play_personas(deps, round_, personas, lambda done, total: report(done, total, "more conversations"))
-    states = [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language))]
-    await _add(deps, round_, bed, states, first=SEARCH)
+async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: Sequence[Candidate], report: Report) -> None:
+    """Play customers for the candidates that are still short: first for the one that lacks least, and only up to the turn it is about.
+
+    A few customers for each would leave all of them short. Who gains nothing, or asks for more than is left, waits for the next round."""
+    index = EXTRA_FIRST_INDEX + (2 * round_ + 1) * SEARCH
+    end, turns_left = index + SEARCH, EXTRA_TURNS * deps.settings.teach.conversations
+    turn_of = {s.id: s.turn for s in bed.pool}
+    lacked: dict[str, int] = {}
+    played = found = 0
+    while waiting := [(lack, c) for lack, c in await _short(deps, bed, candidates) if lack < lacked.get(c.id, lack + 1)]:
+        lack, candidate = min(waiting, key=lambda item: (item[0], item[1].id))
+        lacked[candidate.id] = lack
+        turns = min(1 + max(turn_of.get(key.scenario, 0) for key in candidate.keys), deps.settings.teach.max_turns)
+        count = min(CONVERSATIONS * lack, turns_left // turns)
+        issues = sorted({key.issue for key in candidate.keys})
+        personas = extra_personas(deps, index, {issue: -(-count // len(issues)) for issue in issues}, end=end)[:count]
+        if personas:
+            told = partial(_more, report, played)
+            traces = await play_personas(deps, round_, personas, told, max_turns=turns)
+            states = [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language))]
+            await _add(deps, round_, bed, states, first=SEARCH + found)
+            index, turns_left = personas[-1][0] + 1, turns_left - turns * len(personas)
+            played, found = played + len(personas), found + len(states)
+
+
+def _more(report: Report, before: int, done: int, total: int) -> None:
+    report(before + done, before + total, "more conversations")
 
 
 async def _add(deps: Deps, round_: int, bed: TestBed, states: Sequence[Scenario], *, first: int) -> None:

@@ -28,8 +28,10 @@ async def generate(deps: Deps, round_: int, report: Count) -> None:
     await play_personas(deps, round_, list(enumerate(personas)), report)
 
 
-async def play_personas(deps: Deps, round_: int, personas: list[tuple[int, Persona]], report: Count) -> list[Trace]:
-    """Play (index, persona) pairs with the round's snapshot and store the traces, in order."""
+async def play_personas(
+    deps: Deps, round_: int, personas: list[tuple[int, Persona]], report: Count, *, max_turns: int | None = None
+) -> list[Trace]:
+    """Play (index, persona) pairs with the round's snapshot and store the traces, in order; `max_turns` below the settings' cuts short."""
     snapshot = deps.snapshot(round_)
     student = deps.agent(await deps.retriever(snapshot) if snapshot.entries else None)
 
@@ -45,7 +47,7 @@ async def play_personas(deps: Deps, round_: int, personas: list[tuple[int, Perso
             round=round_,
             index=index,
             sample=stable_int("generate", round_, index),
-            max_turns=deps.settings.teach.max_turns,
+            max_turns=max_turns or deps.settings.teach.max_turns,
             actor_role="teacher" if teacher else "student",
             tool_style=deps.settings.student.tool_style,
         )

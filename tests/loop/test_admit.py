@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -13,15 +14,17 @@ from hypothesis import strategies as st
 
 from strategist.domains.persona import CustomerTurn, Persona
 from strategist.errors import ModelError
+from strategist.gate.moments import RankedScenario
 from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import load_world
-from strategist.loop.admit import SEARCH, admit, extra_personas, known_states
+from strategist.loop.admit import EXTRA_TURNS, SEARCH, _add_conversations, admit, extra_personas, known_states
 from strategist.loop.deps import Deps
+from strategist.loop.testbed import TestBed
 from strategist.records.base import stable_int
 from strategist.records.chat import Message, Purpose
 from strategist.records.evidence import Evidence
-from strategist.records.library import Refusal
-from strategist.records.trace import Scenario
+from strategist.records.library import Candidate, Refusal
+from strategist.records.trace import Scenario, Trace
 from strategist.roles.scripted_customer import ScriptedCustomer
 from tests.loop.made import PURE, candidate, key, scenario
 from tests.loop.small import small, with_deps
@@ -146,3 +149,63 @@ def test_where_customers_run_out_a_candidate_stays_short_of_moments(tmp_path: Pa
         return [(e.decision, e.replies) for e in deps.store.documents(deps.run.id, "evidence", Evidence)]
 
     assert with_deps(small(tmp_path), work) == [("too_few_moments", 0)]
+
+
+class Pool:
+    """Stands in for the gate's pool: a candidate is as short as it was at first, less the states of its issue that came since."""
+
+    def __init__(self, short: dict[str, int], *, useless: Collection[str] = ()) -> None:
+        self.short, self.useless, self.came = dict(short), useless, Counter[str]()
+        self.pool = [scenario("s-late", issue="late"), scenario("s-deep", issue="broken").model_copy(update={"turn": 2})]
+
+    async def usable(self, candidate: Candidate) -> list[RankedScenario]:
+        return []
+
+    def shortage(self, candidate: Candidate, usable: Sequence[RankedScenario], needed: int) -> int:
+        issue = candidate.keys[0].issue
+        return max(0, self.short[candidate.id] - (0 if issue in self.useless else self.came[issue]))
+
+    async def add(self, states: Sequence[Scenario]) -> None:
+        self.came.update(s.issue for s in states if s.turn == (2 if s.issue == "broken" else 0))
+
+
+def played_for(folder: Path, pool: Pool, candidates: Sequence[Candidate], *, conversations: int) -> list[Trace]:
+    """The conversations that are played for these candidates."""
+
+    async def work(deps: Deps) -> list[Trace]:
+        await _add_conversations(deps, 0, cast(TestBed, pool), candidates, lambda done, total, what="": told.append((done, total)))
+        return list(deps.store.traces(deps.run.id))
+
+    told: list[tuple[int, int]] = []
+    traces = with_deps(small(folder, conversations=conversations, max_turns=6), work)
+    assert not told or told[-1] == (len(traces), len(traces)), "told how many there are in all"
+    return traces
+
+
+LATE = candidate("c-late", "Ask.", keys=[key("late", issue="late")])
+DEEP = candidate("c-deep", "Say.", keys=[key("deep", issue="broken")])
+
+
+@pytest.mark.usefixtures("own_models")
+def test_conversations_go_to_the_candidate_that_lacks_least_and_no_further_than_it_needs(tmp_path: Path) -> None:
+    traces = played_for(tmp_path, Pool({"c-late": 3, "c-deep": 2}), [LATE, DEEP], conversations=20)
+    assert [t.issue for t in traces[:4]] == ["broken"] * 4
+    assert {t.issue for t in traces} == {"broken", "late"}
+    assert {issue: max(len(t.turns) for t in traces if t.issue == issue) for issue in ("broken", "late")} == {"broken": 3, "late": 1}
+
+
+@pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize("conversations", [1, 2, 5])
+def test_no_more_turns_are_planned_than_a_round_may_spend(tmp_path: Path, conversations: int) -> None:
+    traces = played_for(tmp_path, Pool({"c-late": 90, "c-deep": 80}), [LATE, DEEP], conversations=conversations)
+    planned = sum(3 if t.issue == "broken" else 1 for t in traces)
+    assert 0 < planned <= EXTRA_TURNS * conversations
+    assert len({t.persona for t in traces}) == len(traces)
+
+
+@pytest.mark.usefixtures("own_models")
+def test_a_candidate_that_gains_nothing_is_given_up_for_the_round(tmp_path: Path) -> None:
+    traces = played_for(tmp_path, Pool({"c-late": 3, "c-deep": 4}, useless=["late"]), [LATE, DEEP], conversations=30)
+    counts = Counter(t.issue for t in traces)
+    assert counts["late"] == 2 * 3, "tried once"
+    assert counts["broken"] >= 4, "the next one gets what is left"

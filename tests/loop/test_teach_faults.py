@@ -53,7 +53,7 @@ def flaky(answer: AnswerFunction) -> AnswerFunction:
     """Some replies are empty, some are refusals, some calls fail for good: by what is asked and the draw."""
 
     def answered(request: ModelRequest, draw: int) -> Reply | str:
-        fate = stable_int("fate", request.messages[-1].content, draw) % 30
+        fate = stable_int("fate", request.messages[-1].content, draw) % 26
         if fate == 0:
             return ""
         if fate == 1:
