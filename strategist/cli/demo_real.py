@@ -56,7 +56,8 @@ max_lines = 1                       # a student of this size follows one line an
 
 [teach]
 rounds = 3
-candidates = 10
+scenarios = 32
+candidates = 12
 dev_personas = 12
 
 [retrieval]
