@@ -57,6 +57,7 @@ max_lines = 1                       # a student of this size follows one line an
 [teach]
 rounds = 3
 scenarios = 32
+coaching_steps = 3
 candidates = 12
 dev_personas = 12
 

@@ -67,10 +67,12 @@ def _write(deps: Deps, round_: int, admitted: Sequence[Candidate], evidence: Map
 
 
 def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> tuple[Key, ...]:
-    """The candidate's keys and, behind them, the test moments it won: there it is known to help, and retrieval finds it again. Pure."""
+    """The candidate's keys and, behind them, the test moments of the same issues that it won: there it is known to help, and retrieval
+    finds it again. One win elsewhere is mostly luck, and its key would draw the entry to a matter it was not written for. Pure."""
+    issues = {key.issue for key in candidate.keys}
     won = [states[pair.scenario] for pair in evidence.pairs if pair.result == "win" and pair.scenario in states]
     keys: dict[str, Key] = {}
-    for key in (*candidate.keys, *(Key(scenario=s.id, persona=s.persona, issue=s.issue, text=s.key) for s in won)):
+    for key in (*candidate.keys, *(Key(scenario=s.id, persona=s.persona, issue=s.issue, text=s.key) for s in won if s.issue in issues)):
         keys.setdefault(key.text, key)
     return tuple(keys.values())[:MAX_KEYS]
 
@@ -122,8 +124,10 @@ def scored(pairs: Sequence[Pair], personas: Sequence[str], cosines: Vectors) -> 
 
 
 async def _strangers(deps: Deps, round_: int, entries: Sequence[Entry]) -> list[float]:
+    """Stranger scores at the states of the rounds' own conversations, which meet all issues alike. The gate's own customers were drawn for
+    the issues of its candidates, and would say that these are what customers mostly want."""
     own = [e for e in entries if e.keys]
-    states = known_states(deps, round_)
+    states = [s for earlier in range(round_ + 1) for s in deps.store.documents(deps.run.id, "scenario", Scenario, earlier)]
     if not own or not states:
         return []
     keys = await deps.embedder.embed([key.text for e in own for key in e.keys])
