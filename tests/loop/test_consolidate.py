@@ -19,7 +19,10 @@ from strategist.records.trace import Scenario
 from tests.loop.made import PURE, candidate, entry, evidence, key, pair, scenario
 from tests.loop.small import small, with_deps
 
-STATES = {f"s{i}": scenario(f"s{i}", persona=f"train-{i}-0", text=f"text {i % 30}") for i in range(60)}
+STATES = {
+    f"s{i}": scenario(f"s{i}", persona=f"train-{i}-0", text=f"text {i % 30}", issue="other" if i % 30 % 5 == 0 else "late")
+    for i in range(60)
+}
 
 
 @PURE
@@ -27,13 +30,16 @@ STATES = {f"s{i}": scenario(f"s{i}", persona=f"train-{i}-0", text=f"text {i % 30
     own=st.lists(st.integers(0, 29), min_size=1, max_size=50, unique=True),
     played=st.lists(st.tuples(st.integers(0, 70), st.sampled_from(["win", "loss", "tie"])), max_size=50),
 )
-def test_keys_are_those_it_was_coached_on_and_behind_them_those_it_won(own: list[int], played: list[tuple[int, PairResult]]) -> None:
+def test_keys_are_those_it_was_coached_on_and_behind_them_those_of_its_issues_that_it_won(
+    own: list[int], played: list[tuple[int, PairResult]]
+) -> None:
     one = candidate("c", "Ask.", keys=[key(f"own-{i}", text=f"text {i}") for i in own])
     keys = keys_after_test(one, evidence("admitted", [pair(f"s{i}", result) for i, result in played]), STATES)
     assert keys[: len(own)] == one.keys[:MAX_KEYS]
     assert len(keys) <= MAX_KEYS
     assert len({k.text for k in keys}) == len(keys)
-    won = {f"s{i}" for i, result in played if result == "win"}
+    won = {f"s{i}" for i, result in played if result == "win" and i % 30 % 5}
+    assert {k.issue for k in keys} == {"late"}, "what was won elsewhere is no key"
     assert {k.scenario for k in keys[len(own) :]} <= won & set(STATES)
     reach = {STATES[s].key for s in won & set(STATES)} | {k.text for k in one.keys}
     assert len(keys) == min(MAX_KEYS, len(reach))
@@ -133,6 +139,24 @@ def test_the_floor_is_where_uplift_begins(tmp_path: Path) -> None:
     assert 0.4 <= floor.score <= 0.85
     assert fitted(tmp_path / "fixed", [(helpful, graded(FLOOR_PAIRS)[0])], graded(FLOOR_PAIRS)[1], fixed=0.2).source == "fixed"
     assert fitted(tmp_path / "few", [(helpful, graded(FLOOR_PAIRS - 1)[0])], graded(FLOOR_PAIRS - 1)[1]).source == "start"
+
+
+@pytest.mark.usefixtures("own_models")
+def test_the_gates_own_customers_do_not_calibrate_the_floor(tmp_path: Path) -> None:
+    """Regression: hundreds of openings drawn for one candidate's issue looked to another entry like what customers mostly say."""
+
+    async def work(deps: Deps) -> list[Floor]:
+        far = [(f"s{i}", 0, i, scenario(f"s{i}", persona=f"train-{i}-0", text="zebra quagga okapi", issue="login")) for i in range(30)]
+        near = [(f"x{i}", 0, i, scenario(f"x{i}", persona=f"train-{100 + i}-0", text=KEY, issue="moved")) for i in range(300)]
+        deps.store.put_documents(deps.run.id, "scenario", far)
+        floors = [await floor_for(deps, 1, [entry("e", "Ask.", keys=[key("k", text=KEY)])])]
+        deps.store.put_documents(deps.run.id, "extra_scenario", near)
+        return [*floors, await floor_for(deps, 1, [entry("e", "Ask.", keys=[key("k", text=KEY)])])]
+
+    settings = small(tmp_path)
+    before, after = with_deps(settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"floor": None})}), work)
+    assert before == after
+    assert (after.source, after.score < 0.3) == ("calibration", True)
 
 
 @pytest.mark.usefixtures("own_models")
