@@ -32,12 +32,12 @@ from strategist.retrieval.bm25 import BM25
 from strategist.retrieval.embed import Embedder, open_embedder
 from strategist.retrieval.fields import FieldBM25, fields_of
 from strategist.retrieval.mask import key_text
+from strategist.retrieval.rank import FUSION_K, ranks
 from strategist.settings import RetrievalSettings
 from strategist.stats import mean_interval, paired_difference
 from strategist.store.store import open_store
 
 Matrix = npt.NDArray[np.float64]
-RANK = 60
 EVERYWHERE = 0.5
 """A check that is decided at more than this share of the states belongs to no moment."""
 
@@ -70,9 +70,15 @@ async def similarities(keys: Sequence[str], embedder: Embedder) -> dict[str, Mat
     }
 
 
-def fused(a: Matrix, b: Matrix, own: npt.NDArray[np.bool_]) -> Matrix:
-    """Reciprocal ranks of both, as retrieval fuses them."""
-    return sum((1 / (RANK + np.argsort(np.argsort(np.where(own, 1e9, -m), 1), 1)) for m in (a, b)), np.zeros_like(a))
+def fused(dense: Matrix, sparse: Matrix, own: npt.NDArray[np.bool_]) -> Matrix:
+    """Reciprocal rank fusion of each row's allowed states, as retrieval does it: ties share a rank, a BM25 score of 0 has none."""
+    out = np.zeros_like(dense)
+    for row, ours in enumerate(own):
+        there = np.flatnonzero(~ours)
+        d, b = dense[row, there].round(6), sparse[row, there]
+        lexical = np.where(b > 0, 1 / (FUSION_K + np.array(ranks(b.tolist()))), 0.0)
+        out[row, there] = 1 / (FUSION_K + np.array(ranks(d.tolist()))) + lexical + 1e-9 * d  # equal ranks: the better cosine
+    return out
 
 
 async def report(question: Question, embedder: Embedder) -> None:

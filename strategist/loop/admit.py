@@ -8,8 +8,10 @@ state that costs no student reply), then from newly played conversations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
+from statistics import median_low
+from typing import NamedTuple
 
 from strategist.conversation import opening_scenario, replay, scenarios_of
 from strategist.domains.persona import Persona
@@ -79,10 +81,12 @@ def known_states(deps: Deps, round_: int, *, extras: bool = False) -> list[Scena
 
 
 async def _short(deps: Deps, bed: TestBed, candidates: Sequence[Candidate]) -> list[tuple[int, Candidate]]:
-    """The candidates that lack test moments, each with how many. Controls wait for what comes up."""
+    """The candidates that lack test moments, each with how many. Controls wait for what comes up.
+
+    The pool is asked for all of them: what counts as alike is set when a candidate is first asked for, before anybody else is served."""
     needed = deps.settings.gate.first_stage + deps.settings.gate.second_stage
-    lacking = [(bed.shortage(c, await bed.usable(c), needed), c) for c in candidates if not c.is_control]
-    return [(lack, c) for lack, c in lacking if lack]
+    lacking = [(bed.shortage(c, await bed.usable(c), needed), c) for c in candidates]
+    return [(lack, c) for lack, c in lacking if lack and not c.is_control]
 
 
 def _wanted(short: Sequence[tuple[int, Candidate]]) -> dict[str, int]:
@@ -94,12 +98,16 @@ def _wanted(short: Sequence[tuple[int, Candidate]]) -> dict[str, int]:
     return wanted
 
 
-def extra_personas(deps: Deps, first_index: int, wanted: dict[str, int], *, end: int | None = None) -> list[tuple[int, Persona]]:
-    """(index, persona) of train personas from `first_index` on, before `end`, with the wanted issues, at most as many of each as wanted."""
+def extra_personas(
+    deps: Deps, first_index: int, wanted: dict[str, int], *, used: Container[int] = frozenset()
+) -> list[tuple[int, Persona]]:
+    """(index, persona) of train personas from `first_index` on with the wanted issues, at most as many of each as wanted; none `used`."""
     left, found = dict(wanted), []
-    for index in range(first_index, first_index + SEARCH if end is None else end):
+    for index in range(first_index, first_index + SEARCH):
         if not any(left.values()):
             break
+        if index in used:
+            continue
         persona = deps.domain.draw("train", index, deps.run.seed)
         if left.get(persona.issue, 0) > 0:
             left[persona.issue] -= 1
@@ -122,28 +130,47 @@ async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str,
 
 
 async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: Sequence[Candidate], report: Report) -> None:
-    """Play customers for the candidates that are still short: first for the one that lacks least, and only up to the turn it is about.
+    """Play customers for the candidates that are still short, one after the other, only up to the turn that a candidate is about.
 
-    A few customers for each would leave all of them short. Who gains nothing, or asks for more than is left, waits for the next round."""
-    index = EXTRA_FIRST_INDEX + (2 * round_ + 1) * SEARCH
-    end, turns_left = index + SEARCH, EXTRA_TURNS * deps.settings.teach.conversations
+    A few customers for each would leave all of them short. So the one that is cheapest to complete comes first, one for whom too little is
+    left comes last, and one that gained nothing waits for the next round."""
+    first = EXTRA_FIRST_INDEX + (2 * round_ + 1) * SEARCH
+    turns_left = EXTRA_TURNS * deps.settings.teach.conversations
     turn_of = {s.id: s.turn for s in bed.pool}
     lacked: dict[str, int] = {}
-    played = found = 0
+    used: set[int] = set()
+    found = 0
     while waiting := [(lack, c) for lack, c in await _short(deps, bed, candidates) if lack < lacked.get(c.id, lack + 1)]:
-        lack, candidate = min(waiting, key=lambda item: (item[0], item[1].id))
+        plans = [_Plan(CONVERSATIONS * lack, _turns(deps, c, turn_of), lack, c) for lack, c in waiting]
+        count, turns, lack, candidate = min(plans, key=lambda plan: (plan.cost > turns_left, plan.cost, plan.candidate.id))
         lacked[candidate.id] = lack
-        turns = min(1 + max(turn_of.get(key.scenario, 0) for key in candidate.keys), deps.settings.teach.max_turns)
-        count = min(CONVERSATIONS * lack, turns_left // turns)
+        count = min(count, turns_left // turns)
         issues = sorted({key.issue for key in candidate.keys})
-        personas = extra_personas(deps, index, {issue: -(-count // len(issues)) for issue in issues}, end=end)[:count]
+        personas = extra_personas(deps, first, {issue: -(-count // len(issues)) for issue in issues}, used=used)[:count]
         if personas:
-            told = partial(_more, report, played)
-            traces = await play_personas(deps, round_, personas, told, max_turns=turns)
+            traces = await play_personas(deps, round_, personas, partial(_more, report, len(used)), max_turns=turns)
             states = [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language))]
             await _add(deps, round_, bed, states, first=SEARCH + found)
-            index, turns_left = personas[-1][0] + 1, turns_left - turns * len(personas)
-            played, found = played + len(personas), found + len(states)
+            used.update(index for index, _ in personas)
+            turns_left, found = turns_left - turns * len(personas), found + len(states)
+
+
+class _Plan(NamedTuple):
+    """Conversations that a candidate's missing moments would take, and the turns of each."""
+
+    conversations: int
+    turns: int
+    lack: int
+    candidate: Candidate
+
+    @property
+    def cost(self) -> int:
+        return self.conversations * self.turns
+
+
+def _turns(deps: Deps, candidate: Candidate, turn_of: Mapping[str, int]) -> int:
+    """Agent turns to the moment that a candidate is about: the middle one of its keys'."""
+    return min(1 + median_low([turn_of.get(key.scenario, 0) for key in candidate.keys]), deps.settings.teach.max_turns)
 
 
 def _more(report: Report, before: int, done: int, total: int) -> None:

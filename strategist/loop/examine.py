@@ -13,6 +13,7 @@ from strategist.domains.outcomes import outcome_of
 from strategist.domains.persona import Persona
 from strategist.loop.coached import Coached
 from strategist.loop.deps import Count, Deps, in_order
+from strategist.loop.generate import EXTRA_FIRST_INDEX
 from strategist.records.base import stable_int
 from strategist.records.evidence import Evidence
 from strategist.records.library import Candidate, Refusal, Snapshot
@@ -66,7 +67,7 @@ async def examine(deps: Deps, round_: int, report: Count) -> StopReason | None:
 def summarise(deps: Deps, round_: int, after: Snapshot, outcomes: tuple[ArmOutcome, ...]) -> RoundSummary:
     """Count what the round did, from the store."""
     run, store = deps.run.id, deps.store
-    traces = list(store.traces(run, purpose="generate", round=round_))
+    traces = [t for t in store.traces(run, purpose="generate", round=round_) if t.index < EXTRA_FIRST_INDEX]
     coached = store.documents(run, "coached", Coached, round_)
     evidence = store.documents(run, "evidence", Evidence, round_)
     return RoundSummary(

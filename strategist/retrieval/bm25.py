@@ -7,8 +7,9 @@ numbered in sorted order here, so that nothing depends on the hash seed of the p
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from strategist.retrieval.mask import words
@@ -24,12 +25,9 @@ class BM25:
     def __init__(self, texts: Sequence[str]) -> None:
         import logging
 
-        with _hidden("jax.lax", "numba"):
-            import bm25s
-            from bm25s.stopwords import STOPWORDS_EN
-
+        bm25s = _load()
         logging.getLogger("bm25s").setLevel(logging.WARNING)
-        self._ignored = frozenset(STOPWORDS_EN)
+        self._ignored = frozenset(bm25s.stopwords.STOPWORDS_EN)
         documents = [self._tokens(text) for text in texts]
         self._vocabulary = {word: number for number, word in enumerate(sorted({word for document in documents for word in document}))}
         self._size = len(texts)
@@ -53,17 +51,26 @@ class BM25:
         return [word for word in words(text) if word not in self._ignored]
 
 
-@contextmanager
-def _hidden(*modules: str) -> Iterator[None]:
-    """Make these modules look as if they were not installed.
+_IMPORTING = threading.Lock()
 
-    bm25s tries JAX on its import, whatever backend it is asked for: where there is a GPU, JAX then takes three quarters of the memory that
+
+def _load() -> ModuleType:
+    """bm25s, which never sees JAX.
+
+    It tries JAX on its import, whatever backend it is asked for: where there is a GPU, JAX then takes three quarters of the memory that
     the model server beside us needs. Seen with bm25s 0.3.16 and JAX 0.11."""
-    kept = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
-    sys.modules.update(dict.fromkeys(modules))  # type: ignore[arg-type]  # None: the import system's word for "not there"
-    try:
-        yield
-    finally:
-        for name in modules:
-            del sys.modules[name]
-        sys.modules.update(kept)
+    with _IMPORTING:
+        if "bm25s" not in sys.modules:
+            kept = sys.modules.pop("jax.lax", None)
+            sys.modules["jax.lax"] = None  # type: ignore[assignment]  # the import system's word for "not there"
+            try:
+                import bm25s
+            finally:
+                del sys.modules["jax.lax"]
+                if kept is not None:
+                    sys.modules["jax.lax"] = kept
+        import bm25s
+        import bm25s.stopwords
+
+    module: ModuleType = bm25s
+    return module

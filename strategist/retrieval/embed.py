@@ -37,7 +37,7 @@ API_KEY_VARIABLE = "OPENAI_API_KEY"
 
 
 class Embedder(Protocol):
-    """Turns texts into unit vectors."""
+    """Turns texts into unit vectors. For keys, put `fields.FieldEmbedder` around one that knows only texts: `open_embedder` does."""
 
     @property
     def id(self) -> str:

@@ -1,10 +1,11 @@
 """The fields of a key: what the customer says now, how the conversation began, what the agent said last, and how much each counts.
 
 Embedded as one text, the agent's words drown the customer's: a weak student's answers are long, vague and much alike. So each field is
-embedded and indexed by itself, and the similarity of two keys is the weighted mean over fields, in the dense half and in BM25 alike.
-Measured on 883 states of a real 1.5B and on the airline dialogues (docs/results.md); the weights lie on a plateau and are not tuned finely.
+embedded and indexed by itself. The cosine of two keys that have all fields is the weighted mean of the fields' cosines; a field that only
+one of them has counts as 0 there, one that neither has counts nowhere. BM25 is the weighted sum over fields. Measured on states of a real
+1.5B and on airline dialogues (docs/results.md); the weights lie on a plateau and are not tuned finely.
 
-Invariants: a text of one line is as similar to another as its own vector says; a field that is absent counts nowhere.
+Invariants: a text of one line is as similar to another as its own vector says; rows have length 1.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def fields_of(key: str) -> Fields:
 
 
 class FieldEmbedder:
-    """Embeds keys of d dimensions a field as unit vectors of 3 d dimensions, whose cosine is the weighted mean over the fields."""
+    """Embeds keys with d dimensions a field as unit vectors of 3 d dimensions; around any `Embedder`."""
 
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner

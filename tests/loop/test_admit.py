@@ -17,7 +17,17 @@ from strategist.errors import ModelError
 from strategist.gate.moments import RankedScenario
 from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import load_world
-from strategist.loop.admit import EXTRA_TURNS, SEARCH, _add_conversations, admit, extra_personas, known_states
+from strategist.loop.admit import (
+    EXTRA_TURNS,
+    SEARCH,
+    _add_conversations,
+    _add_openings,
+    _short,
+    _wanted,
+    admit,
+    extra_personas,
+    known_states,
+)
 from strategist.loop.deps import Deps
 from strategist.loop.testbed import TestBed
 from strategist.records.base import stable_int
@@ -46,9 +56,14 @@ def deps(tmp_path_factory: pytest.TempPathFactory) -> Deps:
 
 
 @PURE
-@given(wanted=st.dictionaries(st.sampled_from(DOMAIN.issues), st.integers(0, 5), max_size=4), start=st.integers(0, 300_000))
-def test_new_customers_with_the_wanted_issues(deps: Deps, wanted: dict[str, int], start: int) -> None:
-    found = extra_personas(deps, start, wanted)
+@given(
+    wanted=st.dictionaries(st.sampled_from(DOMAIN.issues), st.integers(0, 5), max_size=4),
+    start=st.integers(0, 300_000),
+    used=st.sets(st.integers(0, 60)),
+)
+def test_new_customers_with_the_wanted_issues(deps: Deps, wanted: dict[str, int], start: int, used: set[int]) -> None:
+    found = extra_personas(deps, start, wanted, used={start + i for i in used})
+    assert not {index - start for index, _ in found} & used
     assert Counter(p.issue for _, p in found) == Counter({issue: count for issue, count in wanted.items() if count})
     assert all(p.split == "train" and p.seed == deps.run.seed for _, p in found)
     indices = [index for index, _ in found]
@@ -155,7 +170,7 @@ class Pool:
     """Stands in for the gate's pool: a candidate is as short as it was at first, less the states of its issue that came since."""
 
     def __init__(self, short: dict[str, int], *, useless: Collection[str] = ()) -> None:
-        self.short, self.useless, self.came = dict(short), useless, Counter[str]()
+        self.short, self.useless, self.came, self.first = dict(short), useless, Counter[str](), ""
         self.pool = [scenario("s-late", issue="late"), scenario("s-deep", issue="broken").model_copy(update={"turn": 2})]
 
     async def usable(self, candidate: Candidate) -> list[RankedScenario]:
@@ -166,6 +181,7 @@ class Pool:
         return max(0, self.short[candidate.id] - (0 if issue in self.useless else self.came[issue]))
 
     async def add(self, states: Sequence[Scenario]) -> None:
+        self.first = self.first or states[0].issue
         self.came.update(s.issue for s in states if s.turn == (2 if s.issue == "broken" else 0))
 
 
@@ -187,9 +203,10 @@ DEEP = candidate("c-deep", "Say.", keys=[key("deep", issue="broken")])
 
 
 @pytest.mark.usefixtures("own_models")
-def test_conversations_go_to_the_candidate_that_lacks_least_and_no_further_than_it_needs(tmp_path: Path) -> None:
-    traces = played_for(tmp_path, Pool({"c-late": 3, "c-deep": 2}), [LATE, DEEP], conversations=20)
-    assert [t.issue for t in traces[:4]] == ["broken"] * 4
+def test_conversations_go_to_the_cheapest_candidate_first_and_no_further_than_it_needs(tmp_path: Path) -> None:
+    pool = Pool({"c-late": 3, "c-deep": 2})
+    traces = played_for(tmp_path, pool, [DEEP, LATE], conversations=20)
+    assert pool.first == "late", "2 x 3 conversations of one turn cost less than 2 x 2 of three"
     assert {t.issue for t in traces} == {"broken", "late"}
     assert {issue: max(len(t.turns) for t in traces if t.issue == issue) for issue in ("broken", "late")} == {"broken": 3, "late": 1}
 
@@ -201,6 +218,36 @@ def test_no_more_turns_are_planned_than_a_round_may_spend(tmp_path: Path, conver
     planned = sum(3 if t.issue == "broken" else 1 for t in traces)
     assert 0 < planned <= EXTRA_TURNS * conversations
     assert len({t.persona for t in traces}) == len(traces)
+
+
+@pytest.mark.usefixtures("own_models")
+def test_what_can_be_completed_comes_before_what_cannot(tmp_path: Path) -> None:
+    pool = Pool({"c-late": 9, "c-deep": 2})
+    played_for(tmp_path, pool, [LATE, DEEP], conversations=4)
+    assert pool.first == "broken", "16 turns are enough for 2 x 2 of three turns, not for 2 x 9"
+    assert pool.came["late"], "the rest is not wasted"
+
+
+@pytest.mark.usefixtures("own_models")
+def test_what_counts_as_alike_for_a_control_is_not_set_by_customers_drawn_for_others(tmp_path: Path) -> None:
+    """Regression: controls were first looked at after thousands of openings, and were short of moments for it."""
+
+    async def work(deps: Deps) -> list[float]:
+        seen = []
+        for others in ((), (candidate("c-late", "Ask.", keys=[key("zebra quagga", issue="late")]),)):
+            bed = TestBed(await deps.retriever(deps.library_now()), deps.embedder, deps.settings.retrieval)
+            own = [scenario(f"s{i}", persona=f"train-{i}-0", text=f"parcel {i}", issue="login") for i in range(3)]
+            await bed.add([s.model_copy(update={"messages": (Message(role="user", content=s.key),)}) for s in own])
+            control = candidate("c-none", keys=[key("parcel late again", issue="moved")])
+            if wanted := _wanted(await _short(deps, bed, [control, *others])):
+                await _add_openings(deps, 0, bed, wanted, lambda done, total, what="": None)
+            await bed.usable(control)
+            seen.append(bed._alike_from[control.id])
+        return seen
+
+    settings = small(tmp_path)
+    alone, beside = with_deps(settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"floor": None})}), work)
+    assert alone == beside
 
 
 @pytest.mark.usefixtures("own_models")

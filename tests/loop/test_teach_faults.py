@@ -50,7 +50,7 @@ def gone_after(calls: int) -> Wrap:
 
 
 def flaky(answer: AnswerFunction) -> AnswerFunction:
-    """Some replies are empty, some are refusals, some calls fail for good: by what is asked and the draw."""
+    """Some replies are empty, some are refusals, some calls fail for good: by what is asked and the draw. With 26 the run has all three."""
 
     def answered(request: ModelRequest, draw: int) -> Reply | str:
         fate = stable_int("fate", request.messages[-1].content, draw) % 26

@@ -31,9 +31,8 @@ def test_no_texts_and_texts_of_stop_words_only() -> None:
 
 
 def test_jax_is_not_started_for_it(tmp_path: Path) -> None:
-    for name in ("jax", "numba"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text(f"print('{name} was imported')")
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").write_text("print('jax was imported')")
     (tmp_path / "jax" / "lax.py").write_text("top_k = lambda scores, k: print('jax was started')")
     (tmp_path / "mine.py").write_text(
         "from strategist.retrieval.bm25 import BM25\nBM25(['late parcel']).scores('late')\nimport jax.lax\njax.lax.top_k([], 1)\n"

@@ -38,7 +38,7 @@ def test_lines_are_fields(written: str, fields: Fields) -> None:
 
 @given(key, key)
 @settings(max_examples=60, deadline=None)
-def test_similarity_is_the_weighted_mean_over_fields(a: str, b: str) -> None:
+def test_similarity_is_the_weighted_sum_over_fields_that_both_have(a: str, b: str) -> None:
     one, two = fields_of(a), fields_of(b)
     total = [sum(w for w, field in zip(WEIGHTS, key, strict=True) if field) for key in (one, two)]
     parts = [w * cosine(x, y, HASHED) for w, x, y in zip(WEIGHTS, one, two, strict=True) if x and y]
