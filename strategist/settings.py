@@ -75,12 +75,14 @@ class TeachSettings(Record):
 
 
 class GateSettings(Record):
-    """Admission: units in the first and second stage, the false discovery rate, the level of the hard-failure refusal."""
+    """Admission: units in the first and second stage, the false discovery rate, the level of the hard-failure refusal; whether a candidate
+    coached only on openings (or only on later turns) is tested only on such."""
 
     first_stage: int = Field(default=4, ge=1)
     second_stage: int = Field(default=18, ge=2)
     fdr: float = Field(default=0.10, gt=0, lt=1)
     hard_level: float = Field(default=0.10, gt=0, lt=1)
+    own_phase: bool = False
 
 
 class RetrievalSettings(Record):

@@ -55,11 +55,16 @@ kind = "handbook"
 max_lines = 1                       # a student of this size follows one line and gets lost in three
 
 [teach]
-rounds = 3
-scenarios = 32
+rounds = 2
+conversations = 32
+scenarios = 40
 coaching_steps = 3
 candidates = 12
 dev_personas = 12
+
+[gate]
+second_stage = 30                   # its lines win some 58 and lose 17 of 100: 18 moments would miss half of the good ones
+own_phase = true                    # openings cost nothing: without this, lines about later turns are tested mostly on openings
 
 [retrieval]
 max_lines = 1

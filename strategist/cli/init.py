@@ -64,6 +64,7 @@ kind = "scripted"                    # "scripted": persona cards played by code;
 # second_stage = 18
 # fdr = 0.1
 # hard_level = 0.1
+# own_phase = false
 
 [retrieval]
 # embedder = "auto"                  # "auto", "endpoint", "minilm", "hashed"; fixed for a library once it has entries

@@ -14,6 +14,7 @@ from strategist.gate.moments import RankedScenario, choose_moments
 from strategist.records.library import Candidate, Entry, Guidance
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import Embedder
+from strategist.retrieval.fields import is_opening
 from strategist.retrieval.floor import calibrate_floor
 from strategist.retrieval.retriever import Retriever
 from strategist.settings import RetrievalSettings
@@ -27,10 +28,11 @@ class TestBed:
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, retriever: Retriever, embedder: Embedder, settings: RetrievalSettings) -> None:
+    def __init__(self, retriever: Retriever, embedder: Embedder, settings: RetrievalSettings, *, own_phase: bool = False) -> None:
         self.retriever = retriever
         self.embedder = embedder
         self.settings = settings
+        self.own_phase = own_phase
         self.pool: list[Scenario] = []
         self._base: dict[str, Guidance] = {}
         self._joint: dict[str, Retriever] = {}
@@ -80,6 +82,9 @@ class TestBed:
 
     async def _alike(self, candidate: Candidate, states: Sequence[Scenario]) -> list[Scenario]:
         """The states that are alike enough; the others need not be ranked."""
+        if self.own_phase:
+            openings = {is_opening(key.text) for key in candidate.keys}
+            states = [s for s in states if is_opening(s.key) in openings]
         if not states:
             return []
         keys = await self.embedder.embed([key.text for key in candidate.keys])

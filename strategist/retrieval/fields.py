@@ -43,6 +43,11 @@ def fields_of(key: str) -> Fields:
     return Fields(customer, before[0] if len(before) > 1 else customer, before[-1] if before else "")
 
 
+def is_opening(key: str) -> bool:
+    """Whether the key is that of a customer's first message, before any agent has spoken."""
+    return "\n" not in key
+
+
 class FieldEmbedder:
     """Embeds keys with d dimensions a field as unit vectors of 3 d dimensions; around any `Embedder`."""
 
