@@ -52,13 +52,13 @@ def library_entry(*lines: str, at: Sequence[Scenario] = (), scope: Scope = "spec
     return own.model_copy(update={"status": "admitted"})
 
 
-def bed_over(*entries: Entry, states: Sequence[Scenario] = STATES, relevance: float = 0.25, k: int = 3) -> TestBed:
+def bed_over(*entries: Entry, states: Sequence[Scenario] = STATES, relevance: float = 0.25, k: int = 3, own_phase: bool = False) -> TestBed:
     settings = RetrievalSettings(embedder="hashed", floor=relevance, k=k)
 
     async def build() -> TestBed:
         embedder = HashedEmbedder()
         retriever = await Retriever.build(Snapshot(entries=entries), embedder, settings)
-        bed = TestBed(retriever, embedder, settings)
+        bed = TestBed(retriever, embedder, settings, own_phase=own_phase)
         await bed.add(states)
         return bed
 
@@ -75,6 +75,17 @@ def test_moments_are_like_the_keys_and_mostly_of_their_issue() -> None:
     assert len(found) < len(STATES) / 2
     assert all(r.score >= 0.25 and r.rank == 1 for r in found)
     assert all(r.scenario not in usable(bed_over(relevance=0.99), proposal(LINE)) for r in found if r.scenario != MINE[0])
+
+
+@pytest.mark.parametrize("later_key", [False, True])
+def test_with_own_phase_openings_test_openings_and_later_turns_later_turns(later_key: bool) -> None:
+    later = [s.model_copy(update={"id": f"{s.id}-later", "key": f"{s.key}\nWe will see.\n{s.key}", "turn": 1}) for s in STATES]
+    key = (later if later_key else STATES)[STATES.index(MINE[0])]
+    one = proposal(LINE, at=[key])
+    anywhere = {s.turn for s in usable(bed_over(states=[*STATES, *later]), one)}
+    found = usable(bed_over(states=[*STATES, *later], own_phase=True), one)
+    assert anywhere == {0, 1}
+    assert {s.turn for s in found} == {int(later_key)}
 
 
 def test_never_the_customers_it_was_coached_on() -> None:
