@@ -58,7 +58,7 @@ class TestBed:
     async def usable(self, candidate: Candidate) -> list[RankedScenario]:
         """Where the candidate would be used and changes the lines; the gate chooses its moments among these."""
         seen, found = self._usable.get(candidate.id, (0, []))
-        fresh = self.pool[seen:]
+        fresh = self._in_phase(candidate, self.pool[seen:])
         near = fresh if candidate.scope == "general" else await self._alike(candidate, fresh)
         placed = [one for scenario in near if (one := await self._place(candidate, scenario)) is not None]
         self._usable[candidate.id] = (len(self.pool), [*found, *placed])
@@ -80,11 +80,15 @@ class TestBed:
         rank, score = next(((hit.rank, hit.score) for hit in found.hits if hit.entry.id == entry.id), (1, 0.0))
         return RankedScenario(scenario=scenario, rank=rank, score=score)
 
+    def _in_phase(self, candidate: Candidate, states: Sequence[Scenario]) -> Sequence[Scenario]:
+        """With `own_phase` the openings if a key is one, and the later turns if a key is of one; else all states."""
+        if not self.own_phase:
+            return states
+        openings = {is_opening(key.text) for key in candidate.keys}
+        return [s for s in states if is_opening(s.key) in openings]
+
     async def _alike(self, candidate: Candidate, states: Sequence[Scenario]) -> list[Scenario]:
         """The states that are alike enough; the others need not be ranked."""
-        if self.own_phase:
-            openings = {is_opening(key.text) for key in candidate.keys}
-            states = [s for s in states if is_opening(s.key) in openings]
         if not states:
             return []
         keys = await self.embedder.embed([key.text for key in candidate.keys])

@@ -77,11 +77,12 @@ def test_moments_are_like_the_keys_and_mostly_of_their_issue() -> None:
     assert all(r.scenario not in usable(bed_over(relevance=0.99), proposal(LINE)) for r in found if r.scenario != MINE[0])
 
 
+@pytest.mark.parametrize("scope", ["specific", "general"])
 @pytest.mark.parametrize("later_key", [False, True])
-def test_with_own_phase_openings_test_openings_and_later_turns_later_turns(later_key: bool) -> None:
+def test_with_own_phase_openings_test_openings_and_later_turns_later_turns(later_key: bool, scope: Scope) -> None:
     later = [s.model_copy(update={"id": f"{s.id}-later", "key": f"{s.key}\nWe will see.\n{s.key}", "turn": 1}) for s in STATES]
     key = (later if later_key else STATES)[STATES.index(MINE[0])]
-    one = proposal(LINE, at=[key])
+    one = proposal(LINE, at=[key], scope=scope)
     anywhere = {s.turn for s in usable(bed_over(states=[*STATES, *later]), one)}
     found = usable(bed_over(states=[*STATES, *later], own_phase=True), one)
     assert anywhere == {0, 1}
