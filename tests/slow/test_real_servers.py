@@ -317,4 +317,9 @@ def test_a_server_that_dies_in_the_middle_stops_the_run_and_leaves_nothing_final
         await model.close()
 
     runner.run(main())
-    assert counted(calls) == (4, 0, 3)  # one reply, one broken stream, one call that broke off and was refused when tried again
+    attempts, final, tried_again = counted(calls)
+    assert (attempts - tried_again, final) == (1, 0), "one reply; nothing else is final"
+    assert tried_again in (
+        3,
+        4,
+    )  # a broken stream, a call that broke off, and once or twice more: while the server dies it may break off again
