@@ -69,7 +69,6 @@ def _load() -> ModuleType:
                 del sys.modules["jax.lax"]
                 if kept is not None:
                     sys.modules["jax.lax"] = kept
-        import bm25s
         import bm25s.stopwords
 
     module: ModuleType = bm25s

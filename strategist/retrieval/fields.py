@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = (1.0, 0.4, 0.3)
 """Of customer, opening and agent."""
-
-
 EMPTY = "<empty>"
+"""Stands for a customer's message without words: embeddings endpoints refuse empty texts."""
 
 
 class Fields(NamedTuple):
