@@ -63,7 +63,9 @@ candidates = 12
 dev_personas = 12
 
 [gate]
-second_stage = 30                   # its lines win some 58 and lose 17 of 100: 18 moments would miss half of the good ones
+first_stage = 6
+second_stage = 28                   # its lines win some 58 and lose 17 of 100: 18 moments would miss half of the good ones
+extra_turns = 8                     # what matters most to it are things said in the middle of rare conversations
 own_phase = true                    # openings cost nothing: without this, lines about later turns are tested mostly on openings
 
 [retrieval]

@@ -62,8 +62,10 @@ kind = "scripted"                    # "scripted": persona cards played by code;
 [gate]                               # docs/statistics.md says what these mean
 # first_stage = 4
 # second_stage = 18
+# least = 12
 # fdr = 0.1
 # hard_level = 0.1
+# extra_turns = 4                    # student replies for test moments, per conversation of the round
 # own_phase = false
 
 [retrieval]

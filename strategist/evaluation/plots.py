@@ -160,7 +160,7 @@ def issues(found: Sequence[IssueComparison], width: float = WIDE) -> str:
 
 
 def evidence(entries: Sequence[Entry], width: float = WIDE) -> str:
-    """Wins, ties and losses of each entry in the gate's second stage, as shares of one bar."""
+    """Wins, ties and losses of each entry in the gate's test, as shares of one bar."""
     frame = Frame(width)
     tested = [entry for entry in entries if entry.evidence and entry.evidence.wins + entry.evidence.ties + entry.evidence.losses]
     top = 26.0

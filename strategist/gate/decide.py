@@ -53,12 +53,12 @@ def is_complete(pairs: Sequence[Pair]) -> bool:
 
 
 def first_stage(pairs: Sequence[Pair]) -> bool:
-    """Whether a candidate goes on: more wins than losses, and not more hard failures with it than without."""
+    """Whether a candidate goes on: more wins than losses. A hard failure more is a loss already."""
     counts = tally(pairs)
-    return counts.wins > counts.losses and sum(pair.guided_hard for pair in pairs) <= sum(pair.baseline_hard for pair in pairs)
+    return counts.wins > counts.losses
 
 
-def second_stage(pairs: Sequence[Pair]) -> float:
+def win_test(pairs: Sequence[Pair]) -> float:
     """Exact one-sided sign test over the pairs given: H0, a win is at most as likely as a loss. 1 without wins or losses."""
     counts = tally(pairs)
     return sign_test(counts.wins, counts.losses)
@@ -71,24 +71,23 @@ def hard_failure_test(pairs: Sequence[Pair]) -> float:
     return mcnemar_one_sided(more, fewer)
 
 
-def decide_round(tested: Sequence[Tested], *, fdr: float, hard_level: float, pool: bool = False) -> tuple[Evidence, ...]:
+def decide_round(tested: Sequence[Tested], *, fdr: float, hard_level: float) -> tuple[Evidence, ...]:
     """Decide over all candidates of a round together, in their order.
 
     Admitted: q <= `fdr`, q being Benjamini-Hochberg adjusted over the family (see above), and the hard-failure test's p > `hard_level`.
-    With `pool` the one test runs over the pairs of both stages instead of the second's alone. That is exact too: both stages have fixed
-    sizes and fresh replies, and dropping in between only turns a p into 1. `wins`, `losses` and `ties` are those of the tested pairs, or
-    of the first stage where the second was not played. `replies` counts student turns; `student` and `snapshot` are for the caller.
+    The one test runs over the pairs of both stages. That is exact: how many there are was settled before any outcome, the replies are
+    fresh, and dropping in between only turns a p into 1. `wins`, `losses` and `ties` are those of all pairs that were played. `replies`
+    counts student turns; `student` and `snapshot` are for the caller.
     """
     outs = [_out_for(one, hard_level) for one in tested]
-    ps = [second_stage(_tested_pairs(one, pool)) if one.second and is_complete(one.second) else 1.0 for one in tested]
+    ps = [win_test(one.first + one.second) if one.second and is_complete(one.second) else 1.0 for one in tested]
     family = [index for index, out in enumerate(outs) if out != "too_few_moments"]
     adjusted = benjamini_hochberg([1.0 if outs[index] else ps[index] for index in family])
     qs = dict(zip(family, adjusted, strict=True))
     evidence = []
     for index, one in enumerate(tested):
         q = qs.get(index, 1.0)
-        decision: Decision = outs[index] or ("admitted" if q <= fdr else "not_significant")
-        evidence.append(_evidence(one, decision, p=ps[index], q=q, counts=tally(_tested_pairs(one, pool))))
+        evidence.append(_evidence(one, outs[index] or ("admitted" if q <= fdr else "not_significant"), p=ps[index], q=q))
     return tuple(evidence)
 
 
@@ -105,12 +104,9 @@ def _out_for(one: Tested, hard_level: float) -> Decision | None:
     return "more_hard_failures" if hard_failure_test(one.first + one.second) <= hard_level else None
 
 
-def _tested_pairs(one: Tested, pool: bool) -> tuple[Pair, ...]:
-    return one.first + one.second if pool or not one.second else one.second
-
-
-def _evidence(one: Tested, decision: Decision, *, p: float, q: float, counts: Tally) -> Evidence:
+def _evidence(one: Tested, decision: Decision, *, p: float, q: float) -> Evidence:
     pairs = one.first + one.second
+    counts = tally(pairs)
     return Evidence(
         decision=decision,
         pairs=pairs,

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from strategist.gate.decide import Tested, decide_round, first_stage, is_complete
-from strategist.gate.moments import Moments, RankedScenario, choose_moments
+from strategist.gate.moments import RankedScenario, choose_moments
 from strategist.gate.pairs import Answer, Answered, Stage, in_order, run_pairs
 from strategist.records.evidence import Evidence, Pair
 from strategist.records.library import Candidate
@@ -34,21 +34,19 @@ async def run_gate(
     student: str,
     snapshot_hash: str,
     concurrency: int = 8,
-    pool: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Evidence, ...]:
     """Test all candidates of a round and return their evidence in the same order.
 
     `ranked_moments[i]` are the train states with the rank and score of `candidates[i]` (see choose_moments), `k` how many entries a turn
-    gets. `pool`: see decide_round. ValueError for lists of different lengths, a candidate twice or `concurrency` below 1. What `answer`
+    gets. ValueError for lists of different lengths, a candidate twice or `concurrency` below 1. What `answer`
     raises is raised here, after the turns under way have ended; no new turn is started meanwhile.
     """
     _check(candidates, ranked_moments, concurrency)
-    needed = settings.first_stage + settings.second_stage
-    moments = [choose_moments(c, ranked, k=k, needed=needed) for c, ranked in zip(candidates, ranked_moments, strict=True)]
-    ready = [index for index, found in enumerate(moments) if found.shortage == 0]
+    moments = [choose_moments(c, ranked, k=k, most=settings.most) for c, ranked in zip(candidates, ranked_moments, strict=True)]
+    ready = [index for index, found in enumerate(moments) if len(found) >= settings.enough]
     places = asyncio.Semaphore(concurrency)
-    turns = _Turns(answer, expected=2 * needed * len(ready), progress=progress)
+    turns = _Turns(answer, expected=2 * sum(len(moments[index]) for index in ready), progress=progress)
 
     async def play(indices: Sequence[int], stage: Stage) -> dict[int, tuple[Pair, ...]]:
         work = [run_pairs(candidates[i], _part(moments[i], settings, stage), stage, answer=turns.play, places=places) for i in indices]
@@ -56,18 +54,18 @@ async def run_gate(
 
     first = await play(ready, 1)
     kept = [index for index in ready if is_complete(first[index]) and first_stage(first[index])]
-    turns.expect_fewer(2 * settings.second_stage * (len(ready) - len(kept)))
+    turns.expect_fewer(2 * sum(len(moments[index]) - settings.first_stage for index in ready if index not in kept))
     second = await play(kept, 2)
     tested = [
-        Tested(first.get(index, ()), second.get(index, ()), moments[index].shortage, candidate.tries)
+        Tested(first.get(index, ()), second.get(index, ()), max(0, settings.enough - len(moments[index])), candidate.tries)
         for index, candidate in enumerate(candidates)
     ]
-    evidence = decide_round(tested, fdr=settings.fdr, hard_level=settings.hard_level, pool=pool)
+    evidence = decide_round(tested, fdr=settings.fdr, hard_level=settings.hard_level)
     return tuple(one.model_copy(update={"student": student, "snapshot": snapshot_hash}) for one in evidence)
 
 
-def _part(moments: Moments, settings: GateSettings, stage: Stage) -> tuple[RankedScenario, ...]:
-    return moments.chosen[: settings.first_stage] if stage == 1 else moments.chosen[settings.first_stage :]
+def _part(moments: Sequence[RankedScenario], settings: GateSettings, stage: Stage) -> Sequence[RankedScenario]:
+    return moments[: settings.first_stage] if stage == 1 else moments[settings.first_stage :]
 
 
 def _check(candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[RankedScenario]], concurrency: int) -> None:

@@ -25,22 +25,15 @@ class RankedScenario(NamedTuple):
     score: float
 
 
-class Moments(NamedTuple):
-    """The chosen moments in test order, at most as many as needed, and how many are missing."""
-
-    chosen: tuple[RankedScenario, ...]
-    shortage: int
-
-
-def choose_moments(candidate: Candidate, ranked: Sequence[RankedScenario], *, k: int, needed: int) -> Moments:
-    """Choose the moments for a candidate out of the states it could be used at.
+def choose_moments(candidate: Candidate, ranked: Sequence[RankedScenario], *, k: int, most: int) -> tuple[RankedScenario, ...]:
+    """The moments for a candidate's test out of the states it could be used at, in test order, at most `most`.
 
     A specific candidate is tested where it ranks in the top `k`; for a general one the caller passes the states at which nothing else
     matches, and ranks are not looked at. Per persona the moment with the smallest hash of (candidate, try, scenario) is taken, and moments
-    are ordered by that hash. The order of `ranked` does not matter. ValueError if `k` or `needed` is below 1, or a rank is.
+    are ordered by that hash. The order of `ranked` does not matter. ValueError if `k` or `most` is below 1, or a rank is.
     """
-    if k < 1 or needed < 1:
-        raise ValueError(f"k and needed must be at least 1, got k={k}, needed={needed}")
+    if k < 1 or most < 1:
+        raise ValueError(f"k and most must be at least 1, got k={k}, most={most}")
     by_persona: dict[str, tuple[int, str, RankedScenario]] = {}
     for moment in ranked:
         if moment.rank < 1:
@@ -53,8 +46,7 @@ def choose_moments(candidate: Candidate, ranked: Sequence[RankedScenario], *, k:
         if best is None or place[:2] < best[:2]:
             by_persona[scenario.persona] = place
     ordered = sorted(by_persona.values(), key=lambda place: place[:2])
-    chosen = tuple(moment for _, _, moment in ordered[:needed])
-    return Moments(chosen, needed - len(chosen))
+    return tuple(moment for _, _, moment in ordered[:most])
 
 
 def _usable(candidate: Candidate, moment: RankedScenario, k: int) -> bool:

@@ -28,8 +28,6 @@ from strategist.retrieval.mask import key_text
 
 SEARCH = 5_000
 """How many persona indices are looked at for customers of the wanted issues, for openings and again for conversations."""
-EXTRA_TURNS = 4
-"""Student replies that a round may spend on conversations for test moments, per conversation of its own."""
 CONVERSATIONS = 2
 """Conversations played per missing moment: about every other one comes to a moment like the candidate's."""
 OPENINGS = {"scripted": 8, "model": 2}
@@ -43,7 +41,7 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     snapshot = deps.snapshot(round_)
     bed = TestBed(await deps.retriever(snapshot), deps.embedder, deps.settings.retrieval, own_phase=deps.settings.gate.own_phase)
     await bed.add(known_states(deps, round_))
-    if wanted := _wanted(await _short(deps, bed, candidates)):
+    if wanted := _wanted(await _short(bed, candidates, deps.settings.gate.most)):
         await _add_openings(deps, round_, bed, wanted, report)
         await _add_conversations(deps, round_, bed, candidates, report)
 
@@ -80,11 +78,10 @@ def known_states(deps: Deps, round_: int, *, extras: bool = False) -> list[Scena
     return states
 
 
-async def _short(deps: Deps, bed: TestBed, candidates: Sequence[Candidate]) -> list[tuple[int, Candidate]]:
-    """The candidates that lack test moments, each with how many. Controls wait for what comes up.
+async def _short(bed: TestBed, candidates: Sequence[Candidate], needed: int) -> list[tuple[int, Candidate]]:
+    """The candidates that have fewer test moments than needed, each with how many it lacks. Controls wait for what comes up.
 
     The pool is asked for all of them: what counts as alike is set when a candidate is first asked for, before anybody else is served."""
-    needed = deps.settings.gate.first_stage + deps.settings.gate.second_stage
     lacking = [(bed.shortage(c, await bed.usable(c), needed), c) for c in candidates]
     return [(lack, c) for lack, c in lacking if lack and not c.is_control]
 
@@ -132,27 +129,36 @@ async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str,
 async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: Sequence[Candidate], report: Report) -> None:
     """Play customers for the candidates that are still short, one after the other, only up to the turn that a candidate is about.
 
-    A few customers for each would leave all of them short. So the one that is cheapest to complete comes first, one for whom too little is
-    left comes last, and one that gained nothing waits for the next round."""
+    First those that have too few moments for any test, then those whose test could be larger. A few customers for each would leave all of
+    them short. So the one that is cheapest to complete comes first, one for whom too little is left comes last, and one that gained
+    nothing is left alone."""
     first = EXTRA_FIRST_INDEX + (2 * round_ + 1) * SEARCH
-    turns_left = EXTRA_TURNS * deps.settings.teach.conversations
+    turns_left = deps.settings.gate.extra_turns * deps.settings.teach.conversations
     turn_of = {s.id: s.turn for s in bed.pool}
-    lacked: dict[str, int] = {}
     used: set[int] = set()
     found = 0
-    while waiting := [(lack, c) for lack, c in await _short(deps, bed, candidates) if lack < lacked.get(c.id, lack + 1)]:
-        plans = [_Plan(CONVERSATIONS * lack, _turns(deps, c, turn_of), lack, c) for lack, c in waiting]
-        count, turns, lack, candidate = min(plans, key=lambda plan: (plan.cost > turns_left, plan.cost, plan.candidate.id))
-        lacked[candidate.id] = lack
-        count = min(count, turns_left // turns)
-        issues = sorted({key.issue for key in candidate.keys})
+
+    async def play_for(plan: _Plan) -> None:
+        nonlocal turns_left, found
+        count = min(plan.conversations, turns_left // plan.turns)
+        issues = sorted({key.issue for key in plan.candidate.keys})
         personas = extra_personas(deps, first, {issue: -(-count // len(issues)) for issue in issues}, used=used)[:count]
         if personas:
-            traces = await play_personas(deps, round_, personas, partial(_more, report, len(used)), max_turns=turns)
+            traces = await play_personas(deps, round_, personas, partial(_more, report, len(used)), max_turns=plan.turns)
             states = [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language))]
             await _add(deps, round_, bed, states, first=SEARCH + found)
             used.update(index for index, _ in personas)
-            turns_left, found = turns_left - turns * len(personas), found + len(states)
+            turns_left, found = turns_left - plan.turns * len(personas), found + len(states)
+
+    had: dict[str, int] = {}
+    for needed in (deps.settings.gate.enough, deps.settings.gate.most):
+        while waiting := [
+            (lack, c) for lack, c in await _short(bed, candidates, needed) if c.id not in had or needed - lack > had[c.id]
+        ]:
+            plans = [_Plan(CONVERSATIONS * lack, _turns(deps, c, turn_of), lack, c) for lack, c in waiting]
+            plan = min(plans, key=lambda plan: (plan.cost > turns_left, plan.cost, plan.candidate.id))
+            had[plan.candidate.id] = needed - plan.lack
+            await play_for(plan)
 
 
 class _Plan(NamedTuple):

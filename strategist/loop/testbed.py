@@ -66,7 +66,7 @@ class TestBed:
 
     def shortage(self, candidate: Candidate, usable: Sequence[RankedScenario], needed: int) -> int:
         """How many more personas the candidate's test would need."""
-        return choose_moments(candidate, usable, k=self.settings.k, needed=needed).shortage
+        return needed - len(choose_moments(candidate, usable, k=self.settings.k, most=needed))
 
     async def _place(self, candidate: Candidate, scenario: Scenario) -> RankedScenario | None:
         """Ask L + c; None where it does not use the candidate, or says the same as L."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategist.gate.decide import Tested as Case
-from strategist.gate.decide import decide_round, first_stage, hard_failure_test, is_complete, second_stage, tally
+from strategist.gate.decide import decide_round, first_stage, hard_failure_test, is_complete, tally, win_test
 from strategist.records.evidence import Evidence, Pair, PairResult
 from strategist.stats import benjamini_hochberg, sign_test
 
@@ -31,8 +31,8 @@ def case(first: str, second: str = "", shortage: int = 0, tries: int = 1) -> Cas
     return Case(tuple(pair(x, 1) for x in first), tuple(pair(x, 2) for x in second), shortage, tries)
 
 
-def decide(*rounds: Case, pool: bool = False) -> tuple[Evidence, ...]:
-    return decide_round(rounds, fdr=0.1, hard_level=0.1, pool=pool)
+def decide(*rounds: Case) -> tuple[Evidence, ...]:
+    return decide_round(rounds, fdr=0.1, hard_level=0.1)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def decide(*rounds: Case, pool: bool = False) -> tuple[Evidence, ...]:
         ("tttt", False),
         ("wwlt", True),
         ("llll", False),
-        ("wwwH", False),
+        ("wwwH", True),
         ("wwHS", True),
         ("wwb", True),
         ("wg", False),
@@ -55,8 +55,8 @@ def test_the_first_stage_drops_what_is_not_ahead(pairs: str, kept: bool) -> None
 
 def test_only_pairs_that_say_something_are_counted() -> None:
     assert tally(case("wwltbg").first) == (2, 2, 1, 1)
-    assert second_stage(case("", "wwwwwbbb").second) == sign_test(5, 0)
-    assert second_stage(case("", "wwwwwggg").second) == sign_test(5, 3)
+    assert win_test(case("", "wwwwwbbb").second) == sign_test(5, 0)
+    assert win_test(case("", "wwwwwggg").second) == sign_test(5, 3)
 
 
 @pytest.mark.parametrize(("pairs", "complete"), [("", False), ("wwwb", True), ("wwbb", False), ("wwgg", True), ("b", False), ("w", True)])
@@ -79,29 +79,29 @@ def test_every_decision() -> None:
         "admitted", "dropped_first_stage", "not_significant", "more_hard_failures", "too_few_moments", "incomplete", "incomplete",
     ]  # fmt: skip
     first, dropped, open_, harmful, short, incomplete, late = evidence
-    assert (first.wins, first.losses, first.ties, first.p) == (11, 1, 0, sign_test(11, 1))
-    assert first.q == pytest.approx(6 * sign_test(11, 1))  # six of seven are in the family
+    assert (first.wins, first.losses, first.ties, first.p) == (14, 1, 1, sign_test(14, 1))
+    assert first.q == pytest.approx(6 * sign_test(14, 1))  # six of seven are in the family
     assert (dropped.wins, dropped.losses, dropped.p, dropped.q, dropped.replies) == (1, 3, 1.0, 1.0, 8)
-    assert open_.p == sign_test(3, 4)
-    assert (harmful.p, harmful.q, harmful.hard_p) == (sign_test(8, 4), 1.0, 1 / 16)
+    assert open_.p == sign_test(6, 4)
+    assert (harmful.p, harmful.q, harmful.hard_p) == (sign_test(11, 4), 1.0, 1 / 16)
     assert (short.p, short.q, short.pairs, short.replies, short.tries) == (1.0, 1.0, (), 0, 2)
     assert incomplete.p == late.p == 1.0
     assert (first.replies, len(late.pairs)) == (32, 16)
 
 
 def test_too_few_moments_leave_the_family_and_dropped_ones_stay() -> None:
-    good = case(GOOD, "w" * 7 + "l" + "t" * 4)
-    p = sign_test(7, 1)
+    good = case(GOOD, "www" + "l" + "t" * 8)
+    p = sign_test(6, 1)
     assert decide(good, case("", shortage=1), case("", shortage=9))[0].q == pytest.approx(p)
     assert decide(good, case("llll"), case("wwbb"))[0].q == pytest.approx(3 * p)
     assert decide(good, case("llll"), case("llll"))[0].decision == "not_significant"
 
 
 def test_a_refused_candidate_does_not_help_the_others_in() -> None:
-    weak = case(GOOD, "w" * 8 + "ll" + "tt")
+    weak = case(GOOD, "www" + "l" + "t" * 8)
     strong = case(GOOD, "w" * 12)
     refused = case("wwww", "w" * 16 + "HHHH")
-    assert second_stage(refused.second) < 0.01
+    assert win_test(refused.second) < 0.01
     assert decide(weak, strong)[0].decision == "admitted"
     assert decide(weak, refused)[1].decision == "more_hard_failures"
     assert decide(weak, refused)[0].decision == "not_significant"
@@ -114,16 +114,16 @@ def test_hard_failures_are_compared_over_both_stages() -> None:
 
 
 def test_a_guided_turn_that_fails_can_cost_the_admission() -> None:
-    assert decide(case(GOOD, "w" * 7 + "t" * 5))[0].decision == "admitted"
-    assert decide(case(GOOD, "w" * 7 + "b" * 3 + "tt"))[0].decision == "admitted"
-    assert decide(case(GOOD, "w" * 7 + "g" * 3 + "tt"))[0].decision == "not_significant"
+    assert decide(case(GOOD, "w" * 2 + "t" * 10))[0].decision == "admitted"
+    assert decide(case(GOOD, "w" * 2 + "b" * 3 + "t" * 7))[0].decision == "admitted"
+    assert decide(case(GOOD, "w" * 2 + "g" * 3 + "t" * 7))[0].decision == "not_significant"
 
 
-def test_pooling_uses_both_stages_and_dropping_still_counts() -> None:
-    alone, pooled = (decide(case("wwwt", "w" * 6 + "ll" + "tttt"), pool=pool)[0] for pool in (False, True))
-    assert (alone.wins, alone.p) == (6, sign_test(6, 2))
-    assert (pooled.wins, pooled.p) == (9, sign_test(9, 2))
-    assert decide(case("wlll", ""), pool=True)[0].decision == "dropped_first_stage"
+def test_the_test_is_over_both_stages_and_dropping_still_counts() -> None:
+    both = decide(case("wwwt", "w" * 6 + "ll" + "tttt"))[0]
+    assert (both.wins, both.p) == (9, sign_test(9, 2))
+    dropped = decide(case("wlll", ""))[0]
+    assert (dropped.decision, dropped.p) == ("dropped_first_stage", 1.0)
 
 
 pairs_text = st.text(alphabet="wltHSbg", min_size=4, max_size=4)
@@ -131,10 +131,10 @@ rounds = st.lists(st.tuples(pairs_text, st.text(alphabet="wwwwltHSbg", min_size=
 
 
 @settings(max_examples=60, deadline=None)
-@given(texts=rounds, pool=st.booleans())
-def test_admission_rests_on_what_evidence_says(texts: list[tuple[str, str]], pool: bool) -> None:
+@given(texts=rounds)
+def test_admission_rests_on_what_evidence_says(texts: list[tuple[str, str]]) -> None:
     kinds = [case(a, b if first_stage(case(a).first) and is_complete(case(a).first) else "") for a, b in texts]
-    evidence = decide(*kinds, pool=pool)
+    evidence = decide(*kinds)
     assert len(evidence) == len(kinds)
     for one in evidence:
         assert 0 < one.p <= 1
@@ -144,7 +144,7 @@ def test_admission_rests_on_what_evidence_says(texts: list[tuple[str, str]], poo
     assert tuple(one.q for one in evidence) == benjamini_hochberg(standing)
 
 
-def realised(pool: bool, kinds: list[tuple[float, float]], rounds_played: int) -> tuple[float, float]:
+def realised(kinds: list[tuple[float, float]], rounds_played: int) -> tuple[float, float]:
     """Mean share of useless among the admitted (win == loss: useless), and share of the useful that is admitted."""
     generator = np.random.default_rng(7)
     false, found = [], []
@@ -153,14 +153,13 @@ def realised(pool: bool, kinds: list[tuple[float, float]], rounds_played: int) -
         for win, loss in kinds:
             letters = ["".join(generator.choice(list("wlt"), size=n, p=[win, loss, 1 - win - loss])) for n in (4, 12)]
             played.append(case(letters[0], letters[1] if first_stage(case(letters[0]).first) else ""))
-        admitted = [kind for kind, one in zip(kinds, decide(*played, pool=pool), strict=True) if one.decision == "admitted"]
+        admitted = [kind for kind, one in zip(kinds, decide(*played), strict=True) if one.decision == "admitted"]
         false.append(sum(win == loss for win, loss in admitted) / max(1, len(admitted)))
         found.append(sum(win > loss for win, loss in admitted) / max(1, sum(win > loss for win, loss in kinds)))
     return float(np.mean(false)), float(np.mean(found))
 
 
-@pytest.mark.parametrize("pool", [False, True])
-def test_the_false_discovery_rate_is_kept_and_useful_ones_are_found(pool: bool) -> None:
-    rate, power = realised(pool, [(0.8, 0.05)] * 4 + [(0.4, 0.4)] * 4, 120)
+def test_the_false_discovery_rate_is_kept_and_useful_ones_are_found() -> None:
+    rate, power = realised([(0.8, 0.05)] * 4 + [(0.4, 0.4)] * 4, 120)
     assert rate < 0.05
-    assert power > (0.85 if pool else 0.7)
+    assert power > 0.85

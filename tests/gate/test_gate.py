@@ -98,9 +98,17 @@ def test_too_few_moments_cost_no_reply() -> None:
     async def never(scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
         raise AssertionError("played")
 
-    (one,) = gate([candidate("good")], never, found=15)
+    (one,) = gate([candidate("good")], never, found=11)
     assert (one.decision, one.replies, one.student) == ("too_few_moments", 0, "test:student")
     assert gate([], never) == ()
+
+
+def test_a_candidate_with_fewer_moments_than_a_full_test_has_is_tested_on_those() -> None:
+    (one,) = gate([candidate("good")], helped, found=13)
+    assert (one.decision, one.replies) == ("admitted", 26)
+    assert [pair.stage for pair in one.pairs] == [1] * 4 + [2] * 9
+    assert GateSettings(first_stage=15, second_stage=2).enough == 16, "the second stage is never empty"
+    assert GateSettings(first_stage=1, second_stage=4).enough == 5
 
 
 def test_turns_under_way_never_exceed_the_limit() -> None:

@@ -15,5 +15,5 @@ def test_the_simulation_prints_its_table() -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ") and "sizes" not in line]
     assert lines[0].startswith("n = 10 rounds of 16 candidates a row, seed 0")
     assert len(rows) == 40
-    assert all(float(row[5].split()[0]) <= 0.2 for row in rows)
-    assert all((row[6] == "-") == (row[3] == "100%") for row in rows)
+    assert all(float(row[4].split()[0]) <= 0.2 for row in rows)
+    assert all((row[5] == "-") == (row[2] == "100%") for row in rows)

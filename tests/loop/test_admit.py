@@ -18,7 +18,6 @@ from strategist.gate.moments import RankedScenario
 from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import load_world
 from strategist.loop.admit import (
-    EXTRA_TURNS,
     SEARCH,
     _add_conversations,
     _add_openings,
@@ -36,6 +35,7 @@ from strategist.records.evidence import Evidence
 from strategist.records.library import Candidate, Refusal
 from strategist.records.trace import Scenario, Trace
 from strategist.roles.scripted_customer import ScriptedCustomer
+from strategist.settings import GateSettings
 from tests.loop.made import PURE, candidate, key, scenario
 from tests.loop.small import small, with_deps
 
@@ -216,7 +216,7 @@ def test_conversations_go_to_the_cheapest_candidate_first_and_no_further_than_it
 def test_no_more_turns_are_planned_than_a_round_may_spend(tmp_path: Path, conversations: int) -> None:
     traces = played_for(tmp_path, Pool({"c-late": 90, "c-deep": 80}), [LATE, DEEP], conversations=conversations)
     planned = sum(3 if t.issue == "broken" else 1 for t in traces)
-    assert 0 < planned <= EXTRA_TURNS * conversations
+    assert 0 < planned <= GateSettings().extra_turns * conversations
     assert len({t.persona for t in traces}) == len(traces)
 
 
@@ -239,7 +239,7 @@ def test_what_counts_as_alike_for_a_control_is_not_set_by_customers_drawn_for_ot
             own = [scenario(f"s{i}", persona=f"train-{i}-0", text=f"parcel {i}", issue="login") for i in range(3)]
             await bed.add([s.model_copy(update={"messages": (Message(role="user", content=s.key),)}) for s in own])
             control = candidate("c-none", keys=[key("parcel late again", issue="moved")])
-            if wanted := _wanted(await _short(deps, bed, [control, *others])):
+            if wanted := _wanted(await _short(bed, [control, *others], deps.settings.gate.most)):
                 await _add_openings(deps, 0, bed, wanted, lambda done, total, what="": None)
             await bed.usable(control)
             seen.append(bed._alike_from[control.id])

@@ -92,7 +92,7 @@ def test_with_own_phase_openings_test_openings_and_later_turns_later_turns(later
 def test_never_the_customers_it_was_coached_on() -> None:
     one = proposal(LINE, at=MINE[:2])
     bed = bed_over(relevance=0.0)
-    chosen = choose_moments(one, asyncio.run(bed.usable(one)), k=3, needed=len(STATES)).chosen
+    chosen = choose_moments(one, asyncio.run(bed.usable(one)), k=3, most=len(STATES))
     assert chosen
     assert not one.personas & {m.scenario.persona for m in chosen}
 
