@@ -27,7 +27,8 @@ class Pair(Record):
 class Evidence(Record):
     """What admission rests on.
 
-    `p` is the exact one-sided sign test over the pairs of both stages, 1 where the second was not played; `q` is Benjamini-Hochberg adjusted over the round."""
+    `p` is the exact one-sided sign test over the pairs of both stages, 1 where the second was not played; `q` is Benjamini-Hochberg
+    adjusted over the round."""
 
     decision: Decision
     pairs: tuple[Pair, ...] = ()
