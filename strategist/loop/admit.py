@@ -152,9 +152,7 @@ async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: 
 
     had: dict[str, int] = {}
     for needed in (deps.settings.gate.enough, deps.settings.gate.most):
-        while waiting := [
-            (lack, c) for lack, c in await _short(bed, candidates, needed) if c.id not in had or needed - lack > had[c.id]
-        ]:
+        while waiting := [(lack, c) for lack, c in await _short(bed, candidates, needed) if c.id not in had or needed - lack > had[c.id]]:
             plans = [_Plan(CONVERSATIONS * lack, _turns(deps, c, turn_of), lack, c) for lack, c in waiting]
             plan = min(plans, key=lambda plan: (plan.cost > turns_left, plan.cost, plan.candidate.id))
             had[plan.candidate.id] = needed - plan.lack
