@@ -1,16 +1,17 @@
 """What would the library of a finished run do on dev if it were retrieved in another way?
 
-    python -m evals.retrieval_variants SETTINGS [SEEDS [NAME...]]    default 3 seeds, all variants; resumable, calls are cached
+    python -m evals.retrieval_variants SETTINGS [SEEDS [NAME...]]    default 3 seeds, all variants; calls are cached, so it can be stopped
 
-Variants, each over the same entries with a floor calibrated anew on the run's own conversations:
+Variants, over the entries as the last round left them:
 
-    as learned    keys with fields, one moment in twenty of other issues passes the floor
+    as learned    as it serves
     one text      the agent's and the customer's last message as one text, as keys were before they had fields
-    careful       one moment in a hundred passes
+    five percent  keys with fields; one moment in twenty of other issues passes the floor (where the floor was calibrated: as learned)
+    one percent   keys with fields; one in a hundred passes
     no floor      what ranks first is placed, whatever its score
 
-Printed: share of guided turns, score, lift over the bare student and over `as learned`, conversations with a hard failure in 100; intervals
-are Student's t over dev customers. Replies of the bare student and of turns that the variants share are paid for once.
+The floor of `one text` lets one moment in twenty pass, too. Printed: share of guided turns, score, lift over the bare student and over the
+first variant, conversations with a hard failure in 100; intervals are Student's t over dev customers.
 """
 
 from __future__ import annotations
@@ -23,35 +24,38 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evals.retrieval_keys import last_exchange
+from strategist.errors import SettingsError, StrategistError
 from strategist.evaluation.arms import make_arm
 from strategist.evaluation.study import compare, run_study, study_seeds, summarise
 from strategist.loop.consolidate import stranger_scores
 from strategist.loop.deps import Deps
-from strategist.project import open_project
+from strategist.project import Project, open_project
 from strategist.records.chat import Message
 from strategist.records.library import Floor, Guidance, Snapshot
-from strategist.records.run import ArmName, ArmOutcome
+from strategist.records.run import ArmName, ArmOutcome, RunInfo
 from strategist.records.trace import Scenario
 from strategist.retrieval.floor import calibrate_floor
 from strategist.retrieval.mask import key_text
 from strategist.retrieval.retriever import Retriever
 from strategist.settings import load_settings
+from strategist.stats import Estimate
 
 SEEDS = 3
 
 
 class Variant(NamedTuple):
-    """How a key reads, and the quantile of strangers' scores at which the floor lies; None: no floor."""
+    """How a key reads; the share of strangers' scores that the floor keeps out, None for the learned floor and 0 for none."""
 
-    key: Callable[[str], str]
-    quantile: float | None
+    key: Callable[[str], str] = str
+    kept_out: float | None = None
 
 
 VARIANTS = {
-    "as learned": Variant(str, 0.95),
+    "as learned": Variant(),
     "one text": Variant(last_exchange, 0.95),
-    "careful": Variant(str, 0.99),
-    "no floor": Variant(str, None),
+    "five percent": Variant(str, 0.95),
+    "one percent": Variant(str, 0.99),
+    "no floor": Variant(str, 0.0),
 }
 
 
@@ -69,16 +73,23 @@ class Rewritten:
 
 
 async def source_of(deps: Deps, variant: Variant) -> Rewritten:
-    """The library of the last round under a variant."""
+    """The library that the run's last round left, under a variant. Raises SettingsError if there is none to speak of."""
+    learned = deps.store.documents(deps.run.id, "snapshot_after", Snapshot)
+    if deps.settings.retrieval.floor is not None or not learned or not any(e.keys for e in learned[-1].entries):
+        raise SettingsError("no entries with keys, or a fixed floor: nothing to vary", hint="teach with a floor that is measured")
     entries = tuple(
         e.model_copy(update={"keys": tuple(key.model_copy(update={"text": variant.key(key.text)}) for key in e.keys)})
-        for e in deps.library_now().entries
+        for e in learned[-1].entries
     )
-    own = [e for e in entries if e.keys]
-    states = deps.store.documents(deps.run.id, "scenario", Scenario)
-    keys = await deps.embedder.embed([key.text for e in own for key in e.keys])
-    strangers = stranger_scores(own, keys, states, await deps.embedder.embed([variant.key(s.key) for s in states]))
-    floor = Floor(score=-1, source="fixed") if variant.quantile is None else calibrate_floor(strangers, variant.quantile)
+    floor = learned[-1].floor
+    if variant.kept_out == 0:
+        floor = Floor(score=-1, source="fixed")
+    elif variant.kept_out:
+        own = [e for e in entries if e.keys]
+        states = deps.store.documents(deps.run.id, "scenario", Scenario)
+        keys = await deps.embedder.embed([key.text for e in own for key in e.keys])
+        strangers = stranger_scores(own, keys, states, await deps.embedder.embed([variant.key(s.key) for s in states]))
+        floor = calibrate_floor(strangers, variant.kept_out)
     snapshot = Snapshot(entries=entries, floor=floor, embedder=deps.embedder.id)
     return Rewritten(await deps.retriever(snapshot), variant.key, deps.domain.language)
 
@@ -101,37 +112,49 @@ async def play(deps: Deps, source: Rewritten | None, seeds: int) -> tuple[ArmOut
 
 async def report(deps: Deps, seeds: int, names: Sequence[str]) -> None:
     """Play and print, one line a variant."""
+    sources = [await source_of(deps, VARIANTS[name]) for name in names]
     bare = await play(deps, None, seeds)
-    learned: tuple[ArmOutcome, ...] | None = None
     (alone,) = summarise(bare)
     print(f"bare: score {_cell(alone.score)}, hard {_cell(alone.hard, 1)}, n={alone.personas} seeds={alone.seeds}", flush=True)
-    for name in names:
-        source = await source_of(deps, VARIANTS[name])
+    first: tuple[ArmOutcome, ...] = ()
+    for name, source in zip(names, sources, strict=True):
         outcomes = await play(deps, source, seeds)
-        learned = learned or outcomes
         (summary,) = summarise(outcomes)
-        over_bare = compare([*outcomes, *bare], "library", "bare")
-        over_learned = compare([*outcomes, *(o.model_copy(update={"arm": "bare"}) for o in learned)], "library", "bare")
-        print(
-            f"{name}: floor {source.inner.floor}, guided turns {summary.guided_share:.0%}, score {_cell(summary.score)},"
-            f" lift {_cell(over_bare.lift)}, over {names[0]} {_cell(over_learned.lift)}, hard {_cell(summary.hard, 1)}",
-            flush=True,
-        )
+        line = f"{name}: floor {source.inner.floor}, guided turns {summary.guided_share:.0%}, score {_cell(summary.score)}"
+        line += f", hard {_cell(summary.hard, 1)}, lift {_difference(outcomes, bare)}"
+        print(line + (f", over {names[0]} {_difference(outcomes, first)}" if first else ""), flush=True)
+        first = first or outcomes
 
 
-def _cell(estimate: object, digits: int = 3) -> str:
-    return "-" if not isinstance(estimate, tuple) else f"{estimate[0]:+.{digits}f} [{estimate[1]:+.{digits}f}, {estimate[2]:+.{digits}f}]"
+def _difference(outcomes: Sequence[ArmOutcome], others: Sequence[ArmOutcome]) -> str:
+    return _cell(compare([*outcomes, *(o.model_copy(update={"arm": "bare"}) for o in others)], "library", "bare").lift, signed="+")
 
 
-async def main(settings: Path, seeds: int, names: Sequence[str]) -> None:
-    """Open the project and report on its last run."""
-    with open_project(load_settings(settings)) as project, project.alone():
-        last = project.last_run()
-        assert last is not None, "no run to look at: run `strategist teach` first"
-        async with project.deps(last) as deps:
-            await report(deps, seeds, names)
+def _cell(estimate: Estimate | None, digits: int = 3, signed: str = "") -> str:
+    return "-" if estimate is None else " ".join(f"{value:{signed}.{digits}f}" for value in estimate[:3]).replace(" ", " [", 1) + "]"
+
+
+async def study(project: Project, run: RunInfo, seeds: int, names: Sequence[str]) -> None:
+    """Report on a run with the project's parts."""
+    project.require_same(run)
+    async with project.deps(run) as deps:
+        await report(deps, seeds, names)
+
+
+def main(arguments: Sequence[str]) -> str | None:
+    """Run the study on the last run of a settings file; returns what is wrong, if anything."""
+    if not arguments or any(name not in VARIANTS for name in arguments[2:]):
+        return __doc__
+    try:
+        with open_project(load_settings(Path(arguments[0]))) as project, project.alone():
+            last = project.last_run()
+            if last is None:
+                return "there is no run to look at: run `strategist teach` first"
+            asyncio.run(study(project, last, int(arguments[1]) if len(arguments) > 1 else SEEDS, arguments[2:] or list(VARIANTS)))
+    except StrategistError as error:
+        return f"{error.message}; {error.hint}"
+    return None
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else SEEDS
-    asyncio.run(main(Path(sys.argv[1]), count, sys.argv[3:] or list(VARIANTS)))
+    sys.exit(main(sys.argv[1:]))

@@ -65,7 +65,7 @@ kind = "scripted"                    # "scripted": persona cards played by code;
 # least = 12
 # fdr = 0.1
 # hard_level = 0.1
-# extra_turns = 4                    # student replies for test moments, per conversation of the round
+# extra_turns = 4                    # student replies on conversations for test moments, per conversation of the round
 # own_phase = false
 
 [retrieval]

@@ -20,11 +20,11 @@ from strategist.records.evidence import Decision, Evidence, Pair
 from strategist.stats import benjamini_hochberg, mcnemar_one_sided, sign_test
 
 MISSING_SHARE = 0.25
-"""Up to this share of a stage's pairs may be missing; with more the test is incomplete."""
+"""Up to this share of the pairs of a stage, or of both together, may be missing; with more the test is incomplete."""
 
 
 class Tested(NamedTuple):
-    """What was played for one candidate. `shortage`: moments that could not be found, then no pairs. Empty `second`: not played."""
+    """What was played for one candidate. `shortage`: moments that are lacking for any test, then no pairs. Empty `second`: not played."""
 
     first: tuple[Pair, ...] = ()
     second: tuple[Pair, ...] = ()
@@ -80,7 +80,7 @@ def decide_round(tested: Sequence[Tested], *, fdr: float, hard_level: float) -> 
     counts student turns; `student` and `snapshot` are for the caller.
     """
     outs = [_out_for(one, hard_level) for one in tested]
-    ps = [win_test(one.first + one.second) if one.second and is_complete(one.second) else 1.0 for one in tested]
+    ps = [win_test(one.first + one.second) if one.second and is_complete(one.first + one.second) else 1.0 for one in tested]
     family = [index for index, out in enumerate(outs) if out != "too_few_moments"]
     adjusted = benjamini_hochberg([1.0 if outs[index] else ps[index] for index in family])
     qs = dict(zip(family, adjusted, strict=True))
@@ -99,7 +99,7 @@ def _out_for(one: Tested, hard_level: float) -> Decision | None:
         return "incomplete"
     if not first_stage(one.first):
         return "dropped_first_stage"
-    if not is_complete(one.second):
+    if not one.second or not is_complete(one.first + one.second):
         return "incomplete"
     return "more_hard_failures" if hard_failure_test(one.first + one.second) <= hard_level else None
 

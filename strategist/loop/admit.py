@@ -129,9 +129,9 @@ async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str,
 async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: Sequence[Candidate], report: Report) -> None:
     """Play customers for the candidates that are still short, one after the other, only up to the turn that a candidate is about.
 
-    First those that have too few moments for any test, then those whose test could be larger. A few customers for each would leave all of
-    them short. So the one that is cheapest to complete comes first, one for whom too little is left comes last, and one that gained
-    nothing is left alone."""
+    First those that have too few moments for any test, then those whose test could be larger; what cannot be completed comes last, and
+    gains moments for the next round. A few customers for each would leave all of them short, so the cheapest one to complete comes first.
+    One that gained nothing is left alone."""
     first = EXTRA_FIRST_INDEX + (2 * round_ + 1) * SEARCH
     turns_left = deps.settings.gate.extra_turns * deps.settings.teach.conversations
     turn_of = {s.id: s.turn for s in bed.pool}
@@ -151,10 +151,15 @@ async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: 
             turns_left, found = turns_left - plan.turns * len(personas), found + len(states)
 
     had: dict[str, int] = {}
-    for needed in (deps.settings.gate.enough, deps.settings.gate.most):
-        while waiting := [(lack, c) for lack, c in await _short(bed, candidates, needed) if c.id not in had or needed - lack > had[c.id]]:
-            plans = [_Plan(CONVERSATIONS * lack, _turns(deps, c, turn_of), lack, c) for lack, c in waiting]
-            plan = min(plans, key=lambda plan: (plan.cost > turns_left, plan.cost, plan.candidate.id))
+    gate = deps.settings.gate
+    for needed, whole in ((gate.enough, True), (gate.most, True), (gate.most, False)):
+        while True:
+            short = [(lack, c) for lack, c in await _short(bed, candidates, needed) if c.id not in had or needed - lack > had[c.id]]
+            plans = [_Plan(CONVERSATIONS * lack, _turns(deps, c, turn_of), lack, c) for lack, c in short]
+            fitting = [plan for plan in plans if plan.cost <= turns_left or not whole]
+            if not fitting:
+                break
+            plan = min(fitting, key=lambda plan: (plan.cost, plan.candidate.id))
             had[plan.candidate.id] = needed - plan.lack
             await play_for(plan)
 

@@ -1,4 +1,4 @@
-"""What a round brings to the gate: the coached candidates, merged with those that were short of moments before, and company-wide lines.
+"""What a round brings to the gate: the coached candidates, merged with those that the last round left open, and company-wide lines.
 
 Controls can only be tested where the library would say something, so they are proposed once it has entries, and never fill more than a
 quarter of the round.
@@ -21,7 +21,7 @@ CONTROL_SHARE = 4
 
 async def propose(deps: Deps, round_: int, coached: Sequence[Candidate], snapshot: Snapshot) -> None:
     """Merge, choose as many as the settings allow, count earlier tries, name the customers who must not test them, store."""
-    found = [*coached, *_short_before(deps, round_)]
+    found = [*coached, *_left_open(deps, round_)]
     lines = list(dict.fromkeys(s.text for c in found for s in c.strategies))
     vectors = await deps.embedder.embed(lines) if lines else None
     merged = merge(found, lines, vectors, tested_texts=[e.strategies for e in snapshot.entries if e.strategies])
@@ -51,15 +51,21 @@ def choose(candidates: Sequence[Candidate], *, limit: int, controls: bool) -> li
     return [*advice[: limit - len(nothing)], *nothing]
 
 
-def _short_before(deps: Deps, round_: int) -> list[Candidate]:
-    """The last round's candidates that had too few test moments: they come again, and merge with what says the same now."""
+def is_open(evidence: Evidence, full: int) -> bool:
+    """Whether a candidate deserves another test: it had too few moments for one, or for a `full` one, or too many replies failed. Pure."""
+    small = evidence.decision == "not_significant" and len(evidence.pairs) < full
+    return small or evidence.decision in ("too_few_moments", "incomplete")
+
+
+def _left_open(deps: Deps, round_: int) -> list[Candidate]:
+    """The last round's candidates that are open: they come again, and merge with what says the same now."""
     run, store = deps.run.id, deps.store
     last = store.documents(run, "candidate", Candidate, round_ - 1)
     decided = store.documents(run, "evidence", Evidence, round_ - 1)
     return [
         c.model_copy(update={"round": round_, "id": candidate_id(round_, c.strategies, c.keys)})
         for c, evidence in zip(last, decided, strict=True)
-        if evidence.decision == "too_few_moments" and c.scope == "specific" and not c.is_control
+        if is_open(evidence, deps.settings.gate.most) and c.scope == "specific" and not c.is_control
     ]
 
 

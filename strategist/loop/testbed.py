@@ -65,7 +65,7 @@ class TestBed:
         return [*found, *placed]
 
     def shortage(self, candidate: Candidate, usable: Sequence[RankedScenario], needed: int) -> int:
-        """How many more personas the candidate's test would need."""
+        """How many personas the candidate's test lacks to have `needed`."""
         return needed - len(choose_moments(candidate, usable, k=self.settings.k, most=needed))
 
     async def _place(self, candidate: Candidate, scenario: Scenario) -> RankedScenario | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import comb
 from typing import Literal
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_every_decision() -> None:
         case(GOOD, "w" * 8 + "HHHH"),
         case("", shortage=3, tries=2),
         case("wwbb"),
-        case(GOOD, "w" * 8 + "bbbb"),
+        case(GOOD, "w" * 8 + "bbbbb"),
     ]
     evidence = decide(*kinds)
     assert [one.decision for one in evidence] == [
@@ -86,7 +87,7 @@ def test_every_decision() -> None:
     assert (harmful.p, harmful.q, harmful.hard_p) == (sign_test(11, 4), 1.0, 1 / 16)
     assert (short.p, short.q, short.pairs, short.replies, short.tries) == (1.0, 1.0, (), 0, 2)
     assert incomplete.p == late.p == 1.0
-    assert (first.replies, len(late.pairs)) == (32, 16)
+    assert (first.replies, len(late.pairs)) == (32, 17)
 
 
 def test_too_few_moments_leave_the_family_and_dropped_ones_stay() -> None:
@@ -101,7 +102,7 @@ def test_a_refused_candidate_does_not_help_the_others_in() -> None:
     weak = case(GOOD, "www" + "l" + "t" * 8)
     strong = case(GOOD, "w" * 12)
     refused = case("wwww", "w" * 16 + "HHHH")
-    assert win_test(refused.second) < 0.01
+    assert win_test(refused.first + refused.second) < 0.01
     assert decide(weak, strong)[0].decision == "admitted"
     assert decide(weak, refused)[1].decision == "more_hard_failures"
     assert decide(weak, refused)[0].decision == "not_significant"
@@ -127,7 +128,7 @@ def test_the_test_is_over_both_stages_and_dropping_still_counts() -> None:
 
 
 pairs_text = st.text(alphabet="wltHSbg", min_size=4, max_size=4)
-rounds = st.lists(st.tuples(pairs_text, st.text(alphabet="wwwwltHSbg", min_size=12, max_size=12)), max_size=8)
+rounds = st.lists(st.tuples(pairs_text, st.text(alphabet="wwwwltHSbg", min_size=1, max_size=18)), max_size=8)
 
 
 @settings(max_examples=60, deadline=None)
@@ -142,6 +143,33 @@ def test_admission_rests_on_what_evidence_says(texts: list[tuple[str, str]]) -> 
         assert one.decision != "admitted" or (one.wins > one.losses and one.hard_p > 0.1 and one.p == sign_test(one.wins, one.losses))
     standing = [one.p if one.decision in ("admitted", "not_significant") else 1.0 for one in evidence]
     assert tuple(one.q for one in evidence) == benjamini_hochberg(standing)
+
+
+def outcomes(count: int, win: float, loss: float) -> list[tuple[int, int, float]]:
+    """(wins, losses, probability) of `count` pairs."""
+    tie = 1 - win - loss
+    return [
+        (w, x, comb(count, w) * comb(count - w, x) * win**w * loss**x * tie ** (count - w - x))
+        for w in range(count + 1)
+        for x in range(count + 1 - w)
+    ]
+
+
+@pytest.mark.parametrize(("first", "second"), [(4, 1), (4, 8), (6, 11), (6, 28)])
+@pytest.mark.parametrize("even", [0.05, 0.25, 0.5])
+def test_the_test_is_exact_for_every_size_with_the_drop_in_between(first: int, second: int, even: float) -> None:
+    ps = [
+        (sign_test(w1 + w2, l1 + l2) if w1 > l1 else 1.0, p1 * p2)
+        for w1, l1, p1 in outcomes(first, even, even)
+        for w2, l2, p2 in outcomes(second, even, even)
+    ]
+    assert sum(share for _, share in ps) == pytest.approx(1)
+    for level in (0.01, 0.05, 0.1, 0.3):
+        assert sum(share for p, share in ps if p <= level) <= level
+
+
+def test_three_more_hard_failures_are_not_enough_to_refuse_and_four_are() -> None:
+    assert [decide(case(GOOD, "w" * 12 + "H" * n))[0].decision for n in (3, 4)] == ["admitted", "more_hard_failures"]
 
 
 def realised(kinds: list[tuple[float, float]], rounds_played: int) -> tuple[float, float]:

@@ -107,6 +107,7 @@ def test_a_candidate_with_fewer_moments_than_a_full_test_has_is_tested_on_those(
     (one,) = gate([candidate("good")], helped, found=13)
     assert (one.decision, one.replies) == ("admitted", 26)
     assert [pair.stage for pair in one.pairs] == [1] * 4 + [2] * 9
+    assert gate([candidate("good")], helped, found=12)[0].replies == 24
     assert GateSettings(first_stage=15, second_stage=2).enough == 16, "the second stage is never empty"
     assert GateSettings(first_stage=1, second_stage=4).enough == 5
 
@@ -147,14 +148,15 @@ def test_an_error_stops_new_turns_and_lets_running_ones_end() -> None:
 def test_progress_counts_up_to_what_is_left() -> None:
     seen: list[tuple[int, int]] = []
     everyone = [candidate(name) for name in ("good-0", "idle-0", "idle-1", "idle-2", "idle-3")]
+    found = [moments(n) for n in (13, 40, 40, 40, 14)]
     work = run_gate(
-        everyone, [moments(40)] * 5, GateSettings(first_stage=4, second_stage=12), helped, k=3, student="s", snapshot_hash="",
+        everyone, found, GateSettings(first_stage=4, second_stage=12), helped, k=3, student="s", snapshot_hash="",
         progress=lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     evidence = asyncio.run(work)
-    assert seen[0] == (1, 160)
+    assert seen[0] == (1, 2 * (13 + 3 * 16 + 14))
     assert seen[-1] == (sum(one.replies for one in evidence),) * 2
-    assert seen[-1][1] < 160
+    assert seen[-1][1] < 150
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 

@@ -38,18 +38,18 @@ def ranked(personas: int, turns: int = 3, rank: int = 1) -> list[RankedScenario]
 
 
 @settings(max_examples=40, deadline=None)
-@given(ranks=st.lists(st.integers(1, 6), min_size=1, max_size=40), k=st.integers(1, 6), needed=st.integers(1, 12), seed=st.integers(0, 99))
-def test_what_is_chosen_is_allowed_and_all_that_is_allowed_is_used(ranks: list[int], k: int, needed: int, seed: int) -> None:
+@given(ranks=st.lists(st.integers(1, 6), min_size=1, max_size=40), k=st.integers(1, 6), most=st.integers(1, 12), seed=st.integers(0, 99))
+def test_what_is_chosen_is_allowed_and_all_that_is_allowed_is_used(ranks: list[int], k: int, most: int, seed: int) -> None:
     one = candidate(coached=(0, 3))
     moments = [RankedScenario(scenario(index % 9, index), rank, 0.5) for index, rank in enumerate(ranks)]
-    chosen = choose_moments(one, moments, k=k, most=needed)
+    chosen = choose_moments(one, moments, k=k, most=most)
     personas = [moment.scenario.persona for moment in chosen]
     allowed = {moment.scenario.persona for moment in moments if moment.rank <= k} - one.personas
-    assert len(personas) == len(set(personas)) == min(needed, len(allowed))
+    assert len(personas) == len(set(personas)) == min(most, len(allowed))
     assert set(personas) <= allowed
     assert all(moment.rank <= k for moment in chosen)
     random.Random(seed).shuffle(moments)
-    assert choose_moments(one, moments, k=k, most=needed) == chosen
+    assert choose_moments(one, moments, k=k, most=most) == chosen
 
 
 def test_earlier_outcomes_change_nothing() -> None:
@@ -81,7 +81,7 @@ def test_general_candidates_are_tested_wherever_the_caller_says() -> None:
     assert len(choose_moments(candidate(scope="general"), far, k=3, most=4)) == 4
 
 
-@pytest.mark.parametrize(("k", "needed", "rank", "text"), [(0, 1, 1, "k=0"), (1, 0, 1, "most=0"), (1, 1, 0, "ranks start at 1")])
-def test_bad_sizes_are_refused(k: int, needed: int, rank: int, text: str) -> None:
+@pytest.mark.parametrize(("k", "most", "rank", "text"), [(0, 1, 1, "k=0"), (1, 0, 1, "most=0"), (1, 1, 0, "ranks start at 1")])
+def test_bad_sizes_are_refused(k: int, most: int, rank: int, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        choose_moments(candidate(), ranked(2, rank=rank), k=k, most=needed)
+        choose_moments(candidate(), ranked(2, rank=rank), k=k, most=most)

@@ -167,10 +167,11 @@ def test_where_customers_run_out_a_candidate_stays_short_of_moments(tmp_path: Pa
 
 
 class Pool:
-    """Stands in for the gate's pool: a candidate is as short as it was at first, less the states of its issue that came since."""
+    """Stands in for the gate's pool: a candidate has as many moments as a full test needs, less what it is short of at first, and the
+    states of its issue that came since."""
 
-    def __init__(self, short: dict[str, int], *, useless: Collection[str] = ()) -> None:
-        self.short, self.useless, self.came, self.first = dict(short), useless, Counter[str](), ""
+    def __init__(self, short: dict[str, int], *, useless: Collection[str] = (), full: int = 7) -> None:
+        self.held, self.useless, self.came, self.first = {c: full - n for c, n in short.items()}, useless, Counter[str](), ""
         self.pool = [scenario("s-late", issue="late"), scenario("s-deep", issue="broken").model_copy(update={"turn": 2})]
 
     async def usable(self, candidate: Candidate) -> list[RankedScenario]:
@@ -178,14 +179,16 @@ class Pool:
 
     def shortage(self, candidate: Candidate, usable: Sequence[RankedScenario], needed: int) -> int:
         issue = candidate.keys[0].issue
-        return max(0, self.short[candidate.id] - (0 if issue in self.useless else self.came[issue]))
+        return max(0, needed - self.held[candidate.id] - (0 if issue in self.useless else self.came[issue]))
 
     async def add(self, states: Sequence[Scenario]) -> None:
         self.first = self.first or states[0].issue
         self.came.update(s.issue for s in states if s.turn == (2 if s.issue == "broken" else 0))
 
 
-def played_for(folder: Path, pool: Pool, candidates: Sequence[Candidate], *, conversations: int) -> list[Trace]:
+def played_for(
+    folder: Path, pool: Pool, candidates: Sequence[Candidate], *, conversations: int, gate: GateSettings | None = None
+) -> list[Trace]:
     """The conversations that are played for these candidates."""
 
     async def work(deps: Deps) -> list[Trace]:
@@ -193,7 +196,8 @@ def played_for(folder: Path, pool: Pool, candidates: Sequence[Candidate], *, con
         return list(deps.store.traces(deps.run.id))
 
     told: list[tuple[int, int]] = []
-    traces = with_deps(small(folder, conversations=conversations, max_turns=6), work)
+    settings = small(folder, conversations=conversations, max_turns=6)
+    traces = with_deps(settings.model_copy(update={"gate": gate or settings.gate}), work)
     assert not told or told[-1] == (len(traces), len(traces)), "told how many there are in all"
     return traces
 
@@ -248,6 +252,40 @@ def test_what_counts_as_alike_for_a_control_is_not_set_by_customers_drawn_for_ot
     settings = small(tmp_path)
     alone, beside = with_deps(settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"floor": None})}), work)
     assert alone == beside
+
+
+TWO_SIZES = GateSettings(first_stage=1, second_stage=9, least=4)
+
+
+@pytest.mark.usefixtures("own_models")
+def test_a_candidate_that_cannot_be_tested_at_all_comes_before_one_whose_test_could_be_larger(tmp_path: Path) -> None:
+    pool = Pool({"c-late": 4, "c-deep": 8}, full=TWO_SIZES.most)
+    traces = played_for(tmp_path, pool, [LATE, DEEP], conversations=20, gate=TWO_SIZES)
+    assert pool.first == "broken", "late is cheaper, but has six moments, and four are enough"
+    assert pool.came["late"] >= 4, "then it grows"
+    assert len({t.persona for t in traces}) == len(traces)
+
+
+@pytest.mark.usefixtures("own_models")
+def test_who_gained_nothing_is_not_tried_again_for_a_larger_test(tmp_path: Path) -> None:
+    pool = Pool({"c-late": 4, "c-deep": 8}, useless=["broken"], full=TWO_SIZES.most)
+    traces = played_for(tmp_path, pool, [LATE, DEEP], conversations=20, gate=TWO_SIZES)
+    assert Counter(t.issue for t in traces)["broken"] == 2 * 2, "two for each of the two that it lacks, once"
+
+
+@pytest.mark.usefixtures("own_models")
+def test_what_cannot_be_completed_leaves_the_budget_to_what_can(tmp_path: Path) -> None:
+    pool = Pool({"c-late": 4, "c-deep": 90}, full=TWO_SIZES.most)
+    played_for(tmp_path, pool, [LATE, DEEP], conversations=3, gate=TWO_SIZES)
+    assert pool.first == "late", "12 turns are enough for 2 x 4 of one turn, and not for what deep lacks to four moments"
+
+
+@pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize("turns", [0, 1, 3])
+def test_a_setting_says_how_many_turns_a_round_may_spend(tmp_path: Path, turns: int) -> None:
+    gate = TWO_SIZES.model_copy(update={"extra_turns": turns})
+    traces = played_for(tmp_path, Pool({"c-late": 90}, full=TWO_SIZES.most), [LATE], conversations=5, gate=gate)
+    assert len(traces) == 5 * turns
 
 
 @pytest.mark.usefixtures("own_models")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from strategist.loop.coached import Coached
 from strategist.loop.deps import Deps
-from strategist.loop.propose import CONTROL_SHARE, choose, propose
-from strategist.records.evidence import Decision
+from strategist.loop.propose import CONTROL_SHARE, choose, is_open, propose
+from strategist.records.evidence import Decision, Evidence, Pair
 from strategist.records.library import Candidate, Scope, Snapshot
 from strategist.roles.protocols import Attempt
 from tests.loop.made import PURE, candidate, entry, evidence, key, scenario
@@ -54,7 +54,11 @@ def put(deps: Deps, round_: int, found: list[tuple[Candidate, Decision]]) -> Non
 @pytest.mark.usefixtures("own_models")
 def test_what_was_short_of_moments_comes_again_and_tries_are_counted(tmp_path: Path) -> None:
     short, tested, control = candidate("short", "Open a trace."), candidate("tested", "Name the deadline."), candidate("nothing")
-    put_first = [(short, "too_few_moments"), (tested, "not_significant"), (control, "too_few_moments")]
+    failed, behind = candidate("failed", "Say sorry."), candidate("behind", "Be brief.")
+    put_first = [
+        (short, "too_few_moments"), (tested, "not_significant"), (failed, "incomplete"), (behind, "dropped_first_stage"),
+        (control, "too_few_moments"),
+    ]  # fmt: skip
 
     async def work(deps: Deps) -> list[Candidate]:
         put(deps, 0, put_first)  # type: ignore[arg-type]
@@ -63,10 +67,19 @@ def test_what_was_short_of_moments_comes_again_and_tries_are_counted(tmp_path: P
         return deps.store.documents(deps.run.id, "candidate", Candidate, 1)
 
     found = with_deps(small(tmp_path), work)
-    assert {c.strategies[0].text: c.tries for c in found} == {"Open a trace.": 1, "Name the deadline.": 2}
-    assert [c.index for c in found] == [0, 1]
+    assert {c.strategies[0].text: c.tries for c in found} == {"Open a trace.": 1, "Name the deadline.": 2, "Say sorry.": 2}
+    assert [c.index for c in found] == [0, 1, 2]
     assert {c.round for c in found} == {1}
-    assert {c.id for c in found}.isdisjoint({"short", "tested"}), "a new hypothesis has a new id"
+    assert {c.id for c in found}.isdisjoint({"short", "tested", "failed"}), "a new hypothesis has a new id"
+
+
+def test_a_small_test_that_was_not_significant_leaves_a_candidate_open() -> None:
+    pairs = tuple(
+        Pair(scenario="s", persona="p", stage=1, score=1, result="tie", uplift=0, baseline_hard=0, guided_hard=0) for _ in range(9)
+    )
+    decisions = ("not_significant", "dropped_first_stage", "admitted", "more_hard_failures")
+    assert [is_open(Evidence(decision=d, pairs=pairs), full=10) for d in decisions] == [True, False, False, False]
+    assert not is_open(Evidence(decision="not_significant", pairs=pairs), full=9)
 
 
 @pytest.mark.usefixtures("own_models")
