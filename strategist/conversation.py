@@ -7,7 +7,7 @@ conversation that fails is a trace with a typed failure and no outcome. A spent 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast, get_args
 
@@ -27,6 +27,10 @@ from strategist.roles.protocols import Actor, Customer
 
 MAX_TOOL_STEPS = 2
 """Tool calls in one turn; after them the agent is asked for its reply without tools."""
+
+
+Guide = Callable[[Scenario], Awaitable[Guidance]]
+"""Whoever says what a turn gets after looking at its whole state, as a study may and a retriever cannot. Raises ModelError."""
 
 
 @dataclass(frozen=True)
@@ -133,20 +137,25 @@ async def play(
     actor_role: RoleName = "student",
     tool_style: ToolStyle = "native",
     max_tool_steps: int = MAX_TOOL_STEPS,
+    guide: Guide | None = None,
 ) -> Trace:
     """Play one conversation of at most `max_turns` agent turns. Failures of models are data: the trace has them, with the turns so far.
+    Without a `guide` the actor looks its guidance up.
 
     Raises BudgetExceededError and ServerUnavailableError only."""
-    talk = _Talk(domain, persona, [system_message(domain, persona, tool_style)], persona.state)
+    trace = digest([domain.name, purpose, arm, round, index, persona.id, sample], 16)
+    talk = _Talk(trace, domain, persona, [system_message(domain, persona, tool_style)], persona.state)
     result: Outcome | None = None
     failure: Failure | None = None
     try:
-        ended = await talk.run(actor, customer, purpose=purpose, sample=sample, max_turns=max_turns, max_tool_steps=max_tool_steps)
+        ended = await talk.run(
+            actor, customer, purpose=purpose, sample=sample, max_turns=max_turns, max_tool_steps=max_tool_steps, guide=guide
+        )
         result = talk.outcome(ended)
     except ModelError as error:
         failure = failure_of(error)
     return Trace(
-        id=digest([domain.name, purpose, arm, round, index, persona.id, sample], 16),
+        id=trace,
         domain=domain.name,
         persona=persona.id,
         issue=persona.issue,
@@ -240,6 +249,7 @@ class _ToolLoop:
 class _Talk:
     """One conversation so far."""
 
+    id: str
     domain: Domain
     persona: Persona
     messages: list[Message]
@@ -249,7 +259,17 @@ class _Talk:
     acts: dict[str, None] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
 
-    async def run(self, actor: Actor, customer: Customer, *, purpose: Purpose, sample: int, max_turns: int, max_tool_steps: int) -> Ended:
+    async def run(
+        self,
+        actor: Actor,
+        customer: Customer,
+        *,
+        purpose: Purpose,
+        sample: int,
+        max_turns: int,
+        max_tool_steps: int,
+        guide: Guide | None,
+    ) -> Ended:
         """Customer and agent in turn, until the customer ends it or would go on after the last turn."""
         while True:
             said = await customer.next(self.persona, tuple(self.messages[1:]), purpose=purpose, sample=sample)
@@ -270,12 +290,28 @@ class _Talk:
                 self.state,
                 purpose=purpose,
                 sample=sample,
+                guidance=None if guide is None else await guide(self.scenario(said)),
                 acts=said.acts,
                 past_acts=tuple(self.acts),
                 turn=len(self.turns),
                 max_tool_steps=max_tool_steps,
             )
             self.add(said, result)
+
+    def scenario(self, said: CustomerTurn) -> Scenario:
+        """The state in which the customer's message waits for an answer."""
+        return Scenario(
+            id=f"{self.id}.{len(self.turns)}",
+            trace=self.id,
+            persona=self.persona.id,
+            issue=self.persona.issue,
+            turn=len(self.turns),
+            messages=tuple(self.messages),
+            acts=said.acts,
+            past_acts=tuple(self.acts),
+            key=key_text(self.messages, self.domain.language),
+            state=self.state,
+        )
 
     def add(self, said: CustomerTurn, result: TurnResult) -> None:
         """Keep an answered turn."""

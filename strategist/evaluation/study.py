@@ -108,6 +108,11 @@ def study_seeds(count: int) -> range:
     return range(FIRST_SEED, FIRST_SEED + count)
 
 
+def study_sample(seed: int, persona: str) -> int:
+    """The sample number of a conversation: the same in every arm and study."""
+    return stable_int("study", seed, persona)
+
+
 async def run_study(
     arms: Sequence[Arm],
     personas: Sequence[Persona],
@@ -141,7 +146,7 @@ async def run_study(
             round=round,
             index=index,
             arm=arm.name,
-            sample=stable_int("study", seed, persona.id),
+            sample=study_sample(seed, persona.id),
             max_turns=max_turns,
             actor_role=arm.role,
             tool_style=tool_style,

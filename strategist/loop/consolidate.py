@@ -80,9 +80,9 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
 async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
     """The floor over these entries: fixed by settings, else where the lower bound of uplift is above 0, and never below the calibrated one.
 
-    Calibrated: at one moment in twenty an entry written for other issues scores higher. Fitted: on the second-stage pairs of every
-    candidate that reached that stage, admitted or not. Nothing about these pairs decided that they are counted, so the curve is not
-    flattered; candidates that failed make it careful. Where it finds no score at all, the calibrated floor holds: each entry has its test.
+    Calibrated: at one moment in twenty an entry written for other issues scores higher. Fitted: on the second-stage pairs of what was
+    admitted. A candidate that failed says nothing of what is in the library: with its pairs among them, a line that helps nowhere would
+    raise the floor for lines that do. Where the curve finds no score at all, the calibrated floor holds: each entry has its test.
     """
     fixed = deps.settings.retrieval.floor
     if fixed is not None:
@@ -94,14 +94,14 @@ async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
 
 
 async def _uplifts(deps: Deps, round_: int) -> list[tuple[float, float, str]]:
-    """(score, uplift, persona) of the second-stage pairs of this and earlier rounds."""
+    """(score, uplift, persona) of the second-stage pairs of what was admitted in this and earlier rounds."""
     states = {s.id: s for s in known_states(deps, round_, extras=True)}
     points: list[tuple[float, float, str]] = []
     for earlier in range(round_ + 1):
         candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
         for candidate, (_, evidence) in zip(candidates, _evidence(deps, earlier), strict=True):
             pairs = [p for p in evidence.pairs if p.stage == 2 and p.failure is None and p.scenario in states]
-            if pairs and candidate.scope == "specific" and not candidate.is_control:
+            if pairs and evidence.decision == "admitted" and candidate.scope == "specific" and not candidate.is_control:
                 keys = tested_keys(candidate, evidence, states)
                 texts = await deps.embedder.embed([key.text for key in keys])
                 moments = await deps.embedder.embed([states[p.scenario].key for p in pairs])

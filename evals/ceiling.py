@@ -1,0 +1,144 @@
+"""How far could guidance take a student at best, if retrieval and library were perfect?
+
+    python -m evals.ceiling SETTINGS [SEEDS]    default 3 seeds; calls are cached, so it can be stopped
+
+At every turn of dev conversations the handbook advisor is told how the student fails, and what it says is placed at that very moment:
+
+    one look, 1 line      lines for what an extra reply of the student failed here; one line at most
+    one look, 3 lines     the same, three at most
+    coached, 1 line       the loop's own coaching (up to three tries); the line that helped most, or none
+    coached, 3 lines      the same with three lines at most
+
+The reply that counts is a fresh one. No library can know as much about a moment, so this bounds what retrieving these lines can give.
+Printed: share of guided turns, score, goal, conversations with a hard failure in 100, lift over bare; Student's t intervals over customers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from strategist.conversation import Guide, play, replay
+from strategist.domains.outcomes import outcome_of
+from strategist.domains.persona import Persona
+from strategist.errors import SettingsError, StrategistError
+from strategist.evaluation.study import compare, study_sample, study_seeds, summarise
+from strategist.loop.deps import Deps, in_order
+from strategist.project import open_project
+from strategist.records.base import stable_int
+from strategist.records.library import Guidance
+from strategist.records.run import ArmOutcome
+from strategist.records.trace import Scenario
+from strategist.roles.handbook import HandbookAdvisor
+from strategist.roles.protocols import Attempt
+from strategist.settings import load_settings
+from strategist.stats import Estimate
+
+SEEDS = 3
+
+
+class Way(NamedTuple):
+    """How to find out what helps: guided tries at most, whether the best of them counts or the last, lines at most."""
+
+    tries: int
+    coached: bool
+    lines: int
+
+
+WAYS = {
+    "one look, 1 line": Way(1, False, 1),
+    "one look, 3 lines": Way(1, False, 3),
+    "coached, 1 line": Way(3, True, 1),
+    "coached, 3 lines": Way(3, True, 3),
+}
+
+
+def guide_for(deps: Deps, way: Way, sample: int) -> Guide:
+    """What the handbook says at each moment after looking at replies to it."""
+    advisor = HandbookAdvisor(deps.domain, way.lines)
+
+    async def attempt(scenario: Scenario, lines: tuple[str, ...], number: int) -> Attempt:
+        guidance = Guidance(lines=lines, reason="fixed" if lines else "off")
+        result = await replay(
+            deps.agent(None), deps.domain, scenario, guidance=guidance, purpose="coach", sample=stable_int(sample, scenario.turn, number)
+        )
+        return Attempt(text=result.reply, lines=lines, verdicts=result.verdicts)
+
+    async def look(scenario: Scenario) -> Guidance:
+        attempts = [await attempt(scenario, (), 0)]
+        best = attempts[0]
+        for number in range(1, way.tries + 1):
+            advice = await advisor.advise(scenario, attempts, None)
+            if not advice.strategies:
+                break
+            attempts.append(await attempt(scenario, tuple(s.text for s in advice.strategies), number))
+            if not way.coached or attempts[-1].grade.against(best.grade) == "win":
+                best = attempts[-1]
+        return Guidance(lines=best.lines, reason="fixed" if best.lines else "off")
+
+    return look
+
+
+async def play_all(deps: Deps, way: Way | None, seeds: int) -> list[ArmOutcome]:
+    """All dev customers with every seed; the bare student where there is no way."""
+    personas = deps.domain.personas("dev", None)
+    jobs = [(persona, seed) for persona in personas for seed in study_seeds(seeds)]
+
+    async def one(index: int, job: tuple[Persona, int]) -> ArmOutcome:
+        persona, seed = job
+        sample = study_sample(seed, persona.id)
+        trace = await play(
+            deps.agent(None),
+            deps.customer,
+            deps.domain,
+            persona,
+            purpose="examine",
+            index=index,
+            sample=sample,
+            max_turns=deps.settings.teach.max_turns,
+            tool_style=deps.settings.student.tool_style,
+            guide=None if way is None else guide_for(deps, way, sample),
+        )
+        return outcome_of(trace, "bare" if way is None else "library", seed)
+
+    return await in_order(one, jobs, lambda done, total: None, lanes=deps.lanes)
+
+
+async def report(deps: Deps, seeds: int) -> None:
+    """Play and print, one line a way."""
+    bare = await play_all(deps, None, seeds)
+    (alone,) = summarise(bare)
+    print(f"{'bare':18} guided   0%, score {cell(alone.score)}, goal {cell(alone.goal)}, hard {cell(alone.hard, 1)}", flush=True)
+    for name, way in WAYS.items():
+        outcomes = await play_all(deps, way, seeds)
+        (one,) = summarise(outcomes)
+        lift = compare([*outcomes, *bare], "library", "bare")
+        print(
+            f"{name:18} guided {one.guided_share:4.0%}, score {cell(one.score)}, goal {cell(one.goal)}, hard {cell(one.hard, 1)}, "
+            f"lift {cell(lift.lift)} n={lift.personas} seeds={lift.seeds}",
+            flush=True,
+        )
+
+
+def cell(estimate: Estimate | None, digits: int = 3) -> str:
+    """An estimate with its interval."""
+    return "-" if estimate is None else f"{estimate.mean:.{digits}f} [{estimate.low:.{digits}f} {estimate.high:.{digits}f}]"
+
+
+async def main(settings: Path, seeds: int) -> None:
+    """Open the project and report, on its last run's budget."""
+    with open_project(load_settings(settings)) as project, project.alone():
+        last = project.last_run()
+        if last is None:
+            raise SettingsError("no run to look at", hint="run `strategist teach` first")
+        async with project.deps(last) as deps:
+            await report(deps, seeds)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else SEEDS))
+    except StrategistError as error:
+        sys.exit(str(error))
