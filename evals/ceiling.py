@@ -15,26 +15,23 @@ Printed: share of guided turns, score, goal, conversations with a hard failure i
 
 from __future__ import annotations
 
-import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from evals.last_run import cell, on_last_run
 from strategist.conversation import Guide, play, replay
 from strategist.domains.outcomes import outcome_of
 from strategist.domains.persona import Persona
-from strategist.errors import SettingsError, StrategistError
 from strategist.evaluation.study import compare, study_sample, study_seeds, summarise
 from strategist.loop.deps import Deps, in_order
-from strategist.project import open_project
 from strategist.records.base import stable_int
 from strategist.records.library import Guidance
 from strategist.records.run import ArmOutcome
 from strategist.records.trace import Scenario
 from strategist.roles.handbook import HandbookAdvisor
 from strategist.roles.protocols import Attempt
-from strategist.settings import load_settings
-from strategist.stats import Estimate
 
 SEEDS = 3
 
@@ -117,28 +114,18 @@ async def report(deps: Deps, seeds: int) -> None:
         lift = compare([*outcomes, *bare], "library", "bare")
         print(
             f"{name:18} guided {one.guided_share:4.0%}, score {cell(one.score)}, goal {cell(one.goal)}, hard {cell(one.hard, 1)}, "
-            f"lift {cell(lift.lift)} n={lift.personas} seeds={lift.seeds}",
+            f"lift {cell(lift.lift, signed='+')} n={lift.personas} seeds={lift.seeds}",
             flush=True,
         )
 
 
-def cell(estimate: Estimate | None, digits: int = 3) -> str:
-    """An estimate with its interval."""
-    return "-" if estimate is None else f"{estimate.mean:.{digits}f} [{estimate.low:.{digits}f} {estimate.high:.{digits}f}]"
-
-
-async def main(settings: Path, seeds: int) -> None:
-    """Open the project and report, on its last run's budget."""
-    with open_project(load_settings(settings)) as project, project.alone():
-        last = project.last_run()
-        if last is None:
-            raise SettingsError("no run to look at", hint="run `strategist teach` first")
-        async with project.deps(last) as deps:
-            await report(deps, seeds)
+def main(arguments: Sequence[str]) -> str | None:
+    """Run the study on the last run of a settings file; returns what is wrong, if anything."""
+    if not arguments:
+        return __doc__
+    seeds = int(arguments[1]) if len(arguments) > 1 else SEEDS
+    return on_last_run(Path(arguments[0]), lambda deps: report(deps, seeds))
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else SEEDS))
-    except StrategistError as error:
-        sys.exit(str(error))
+    sys.exit(main(sys.argv[1:]))

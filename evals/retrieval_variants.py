@@ -16,29 +16,26 @@ first variant, conversations with a hard failure in 100; intervals are Student's
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from evals.last_run import cell, on_last_run
 from evals.retrieval_keys import last_exchange
-from strategist.errors import SettingsError, StrategistError
+from strategist.errors import SettingsError
 from strategist.evaluation.arms import make_arm
 from strategist.evaluation.study import compare, run_study, study_seeds, summarise
 from strategist.loop.consolidate import stranger_scores
 from strategist.loop.deps import Deps
-from strategist.project import Project, open_project
 from strategist.records.chat import Message
 from strategist.records.library import Floor, Guidance, Snapshot
-from strategist.records.run import ArmName, ArmOutcome, RunInfo
+from strategist.records.run import ArmName, ArmOutcome
 from strategist.records.trace import Scenario
 from strategist.retrieval.floor import calibrate_floor
 from strategist.retrieval.mask import key_text
 from strategist.retrieval.retriever import Retriever
-from strategist.settings import load_settings
-from strategist.stats import Estimate
 
 SEEDS = 3
 
@@ -115,45 +112,27 @@ async def report(deps: Deps, seeds: int, names: Sequence[str]) -> None:
     sources = [await source_of(deps, VARIANTS[name]) for name in names]
     bare = await play(deps, None, seeds)
     (alone,) = summarise(bare)
-    print(f"bare: score {_cell(alone.score)}, hard {_cell(alone.hard, 1)}, n={alone.personas} seeds={alone.seeds}", flush=True)
+    print(f"bare: score {cell(alone.score)}, hard {cell(alone.hard, 1)}, n={alone.personas} seeds={alone.seeds}", flush=True)
     first: tuple[ArmOutcome, ...] = ()
     for name, source in zip(names, sources, strict=True):
         outcomes = await play(deps, source, seeds)
         (summary,) = summarise(outcomes)
-        line = f"{name}: floor {source.inner.floor}, guided turns {summary.guided_share:.0%}, score {_cell(summary.score)}"
-        line += f", hard {_cell(summary.hard, 1)}, lift {_difference(outcomes, bare)}"
+        line = f"{name}: floor {source.inner.floor}, guided turns {summary.guided_share:.0%}, score {cell(summary.score)}"
+        line += f", hard {cell(summary.hard, 1)}, lift {_difference(outcomes, bare)}"
         print(line + (f", over {names[0]} {_difference(outcomes, first)}" if first else ""), flush=True)
         first = first or outcomes
 
 
 def _difference(outcomes: Sequence[ArmOutcome], others: Sequence[ArmOutcome]) -> str:
-    return _cell(compare([*outcomes, *(o.model_copy(update={"arm": "bare"}) for o in others)], "library", "bare").lift, signed="+")
-
-
-def _cell(estimate: Estimate | None, digits: int = 3, signed: str = "") -> str:
-    return "-" if estimate is None else " ".join(f"{value:{signed}.{digits}f}" for value in estimate[:3]).replace(" ", " [", 1) + "]"
-
-
-async def study(project: Project, run: RunInfo, seeds: int, names: Sequence[str]) -> None:
-    """Report on a run with the project's parts."""
-    project.require_same(run)
-    async with project.deps(run) as deps:
-        await report(deps, seeds, names)
+    return cell(compare([*outcomes, *(o.model_copy(update={"arm": "bare"}) for o in others)], "library", "bare").lift, signed="+")
 
 
 def main(arguments: Sequence[str]) -> str | None:
     """Run the study on the last run of a settings file; returns what is wrong, if anything."""
     if not arguments or any(name not in VARIANTS for name in arguments[2:]):
         return __doc__
-    try:
-        with open_project(load_settings(Path(arguments[0]))) as project, project.alone():
-            last = project.last_run()
-            if last is None:
-                return "there is no run to look at: run `strategist teach` first"
-            asyncio.run(study(project, last, int(arguments[1]) if len(arguments) > 1 else SEEDS, arguments[2:] or list(VARIANTS)))
-    except StrategistError as error:
-        return f"{error.message}; {error.hint}"
-    return None
+    seeds = int(arguments[1]) if len(arguments) > 1 else SEEDS
+    return on_last_run(Path(arguments[0]), lambda deps: report(deps, seeds, arguments[2:] or list(VARIANTS)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from strategist.placement import CLOSE, OPEN, has_delimiter
 from strategist.records.base import JsonObject, canonical, stable_int
 from strategist.records.chat import Message, ModelRequest, Purpose, Reply, ToolCall, ToolSpec, Usage
 from strategist.records.library import Guidance
-from strategist.records.trace import Trace
+from strategist.records.trace import Scenario, Trace
 from strategist.retrieval.mask import key_text
 from strategist.roles.protocols import ActorReply
 from strategist.roles.scripted_customer import ScriptedCustomer
@@ -429,6 +429,32 @@ def test_scenarios_hold_the_state_before_each_reply() -> None:
         assert scenario.key == key_text(scenario.messages)
         assert (scenario.trace, scenario.persona, scenario.issue, scenario.turn) == (trace.id, PERSONA.id, "hold", turn.index)
     assert len(scenarios) > 2
+
+
+def test_a_guide_sees_each_state_and_decides_its_turn() -> None:
+    seen: list[Scenario] = []
+
+    async def guide(scenario: Scenario) -> Guidance:
+        seen.append(scenario)
+        return Guidance(lines=(f"Line {scenario.turn}.",), reason="fixed") if scenario.turn % 2 else Guidance(reason="off")
+
+    trace = asyncio.run(
+        play(
+            agent(guided=True),
+            ScriptedCustomer(),
+            DOMAIN,
+            PERSONA,
+            purpose="examine",
+            index=2,
+            sample=1,
+            max_turns=6,
+            tool_style="native",
+            guide=guide,
+        )
+    )
+    assert len(trace.turns) > 2
+    assert [turn.guidance.lines for turn in trace.turns] == [(f"Line {i}.",) if i % 2 else () for i in range(len(trace.turns))]
+    assert seen == [s.model_copy(update={"verdicts": ()}) for s in scenarios_of(trace, keys)]
 
 
 def test_replaying_a_scenario_repeats_its_turn() -> None:

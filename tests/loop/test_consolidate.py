@@ -128,7 +128,7 @@ def graded(count: int, *, turn: float = 0.6) -> tuple[Evidence, list[Scenario]]:
         states.append(scenario(f"s{i}", persona=f"train-{i}-0", text=text, issue="late"))
         result: PairResult = "win" if shared / len(words) >= turn else "loss"
         pairs.append(pair(f"s{i}", result, persona=f"train-{i}-0").model_copy(update={"stage": 2}))
-    return evidence("not_significant", pairs), states
+    return evidence("admitted", pairs), states
 
 
 @pytest.mark.usefixtures("own_models")
@@ -138,6 +138,9 @@ def test_the_floor_is_where_uplift_begins(tmp_path: Path) -> None:
     assert floor.source == "uplift"
     assert 0.4 <= floor.score <= 0.85
     assert fitted(tmp_path / "fixed", [(helpful, graded(FLOOR_PAIRS)[0])], graded(FLOOR_PAIRS)[1], fixed=0.2).source == "fixed"
+    failed = graded(2 * FLOOR_PAIRS, turn=1.1)[0].model_copy(update={"decision": "not_significant"})
+    beside = [(helpful, graded(2 * FLOOR_PAIRS)[0]), (candidate("d", "Wait.", keys=[key("d", text=KEY)]), failed)]
+    assert fitted(tmp_path / "beside", beside, graded(2 * FLOOR_PAIRS)[1]) == floor, "a line that helps nowhere says nothing of others"
     assert fitted(tmp_path / "few", [(helpful, graded(FLOOR_PAIRS - 1)[0])], graded(FLOOR_PAIRS - 1)[1]).source == "start"
 
 

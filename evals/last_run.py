@@ -1,0 +1,40 @@
+"""Studies over the last run of a project: opening it, and how estimates are printed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from strategist.errors import StrategistError
+from strategist.loop.deps import Deps
+from strategist.project import Project, open_project
+from strategist.records.run import RunInfo
+from strategist.settings import load_settings
+from strategist.stats import Estimate
+
+Work = Callable[[Deps], Awaitable[None]]
+
+
+def on_last_run(settings: Path, work: Work) -> str | None:
+    """Work with the parts of the last run of a settings file, alone; returns what is wrong, if anything."""
+    try:
+        with open_project(load_settings(settings)) as project, project.alone():
+            last = project.last_run()
+            if last is None:
+                return "there is no run to look at: run `strategist teach` first"
+            asyncio.run(_with_parts(project, last, work))
+    except StrategistError as error:
+        return f"{error.message}; {error.hint}"
+    return None
+
+
+def cell(estimate: Estimate | None, digits: int = 3, signed: str = "") -> str:
+    """`0.62 [0.54 0.69]`, with a plus where `signed` is one."""
+    return "-" if estimate is None else " ".join(f"{value:{signed}.{digits}f}" for value in estimate[:3]).replace(" ", " [", 1) + "]"
+
+
+async def _with_parts(project: Project, run: RunInfo, work: Work) -> None:
+    project.require_same(run)
+    async with project.deps(run) as deps:
+        await work(deps)
