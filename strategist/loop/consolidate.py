@@ -1,4 +1,4 @@
-"""consolidate: what the gate admitted goes into the library, in one transaction, and the injection floor is fitted anew.
+"""consolidate: what the gate admitted goes into the library, in one transaction, and the injection floor is calibrated anew.
 
 A candidate whose text stands in the library already widens that entry's keys; anything else becomes a new entry. Markers, and the snapshot
 that is written last, make a second run of this node do nothing.
@@ -13,18 +13,16 @@ from strategist.loop.admit import known_states
 from strategist.loop.deps import Count, Deps
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
-from strategist.records.evidence import Evidence, Pair
+from strategist.records.evidence import Evidence
 from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, Snapshot, text_of
 from strategist.records.trace import Scenario
-from strategist.retrieval.floor import calibrate_floor, fit_floor
+from strategist.retrieval.floor import precise_floor
 
 if TYPE_CHECKING:
     from strategist.retrieval.embed import Vectors
 
 MAX_KEYS = 40
 """Keys an entry is admitted or widened with at most; those it was coached on come first."""
-FLOOR_PAIRS = 60
-"""With fewer pairs an uplift curve says little, and the calibrated floor holds."""
 
 
 async def consolidate(deps: Deps, round_: int, report: Count) -> None:
@@ -78,77 +76,36 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
 
 
 async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
-    """The floor over these entries: fixed by settings, else where the lower bound of uplift is above 0, and never below the calibrated one.
+    """The floor over these entries: fixed by settings, else where the entry found first begins to be more often right than wrong.
 
-    Calibrated: at one moment in twenty an entry written for other issues scores higher. Fitted: on the second-stage pairs of what was
-    admitted. A candidate that failed says nothing of what is in the library: with its pairs among them, a line that helps nowhere would
-    raise the floor for lines that do. Where the curve finds no score at all, the calibrated floor holds: each entry has its test.
-    """
-    fixed = deps.settings.retrieval.floor
-    if fixed is not None:
-        return Floor(score=fixed, source="fixed")
-    base = calibrate_floor(await _strangers(deps, round_, entries))
-    points = await _uplifts(deps, round_)
-    fitted = fit_floor(points) if len(points) >= FLOOR_PAIRS else None
-    return fitted if fitted is not None and fitted.score > base.score else base
-
-
-async def _uplifts(deps: Deps, round_: int) -> list[tuple[float, float, str]]:
-    """(score, uplift, persona) of the second-stage pairs of what was admitted in this and earlier rounds."""
-    states = {s.id: s for s in known_states(deps, round_, extras=True)}
-    points: list[tuple[float, float, str]] = []
-    for earlier in range(round_ + 1):
-        candidates = deps.store.documents(deps.run.id, "candidate", Candidate, earlier)
-        for candidate, (_, evidence) in zip(candidates, _evidence(deps, earlier), strict=True):
-            pairs = [p for p in evidence.pairs if p.stage == 2 and p.failure is None and p.scenario in states]
-            if pairs and evidence.decision == "admitted" and candidate.scope == "specific" and not candidate.is_control:
-                keys = tested_keys(candidate, evidence, states)
-                texts = await deps.embedder.embed([key.text for key in keys])
-                moments = await deps.embedder.embed([states[p.scenario].key for p in pairs])
-                points += scored(pairs, [key.persona for key in keys], moments @ texts.T)
-    return points
-
-
-def scored(pairs: Sequence[Pair], personas: Sequence[str], cosines: Vectors) -> list[tuple[float, float, str]]:
-    """(score, uplift, persona) of each pair, its score being what other customers' keys reach, as it would be for a new customer. Pure.
-
-    `personas` are those of the keys; `cosines` has a row per pair and a column per key. Pairs without such a key are left out."""
-    import numpy as np
-
-    points = []
-    for pair, row in zip(pairs, cosines, strict=True):
-        others = np.array([persona != pair.persona for persona in personas])
-        if others.any():
-            points.append((float(np.clip(row[others].max(), 0, 1)), pair.uplift, pair.persona))
-    return points
-
-
-async def _strangers(deps: Deps, round_: int, entries: Sequence[Entry]) -> list[float]:
-    """Stranger scores at the states of the rounds' own conversations, which meet all issues alike. The gate's own customers were drawn for
-    the issues of its candidates, and would say that these are what customers mostly want."""
+    Counted at the states of the rounds' own conversations, which meet all issues alike. The gate's own customers were drawn for the
+    issues of its candidates, and would say that these are what customers mostly want."""
+    if deps.settings.retrieval.floor is not None:
+        return Floor(score=deps.settings.retrieval.floor, source="fixed")
     own = [e for e in entries if e.keys]
     states = [s for earlier in range(round_ + 1) for s in deps.store.documents(deps.run.id, "scenario", Scenario, earlier)]
     if not own or not states:
-        return []
+        return precise_floor([])
     keys = await deps.embedder.embed([key.text for e in own for key in e.keys])
-    return stranger_scores(own, keys, states, await deps.embedder.embed([s.key for s in states]))
+    return precise_floor(found_first(own, keys, states, await deps.embedder.embed([s.key for s in states])))
 
 
-def stranger_scores(entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors) -> list[float]:
-    """At each state the best score among entries that were written for other issues. Pure.
+def found_first(entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors) -> list[tuple[float, bool]]:
+    """At each state the best score by keys of other customers, and whether that entry has a key of the state's issue. Pure.
 
-    `keys`: unit rows, one per key of all entries in order; `vectors`: unit rows, one per state.
+    `keys`: unit rows, one per key of all entries in order; `vectors`: unit rows, one per state. States without such a key are left out.
     """
     import numpy as np
 
     issues = [frozenset(key.issue for key in e.keys) for e in entries for _ in e.keys]
-    scores = vectors @ keys.T
-    best = []
-    for state, row in zip(states, scores, strict=True):
-        strange = np.array([state.issue not in own for own in issues])
-        if strange.any():
-            best.append(float(row[strange].max()))
-    return best
+    personas = np.array([key.persona for e in entries for key in e.keys])
+    found = []
+    for state, row in zip(states, vectors @ keys.T, strict=True):
+        others = personas != state.persona
+        if others.any():
+            best = int(np.where(others, row, -np.inf).argmax())
+            found.append((float(np.clip(row[best], 0, 1)), state.issue in issues[best]))
+    return found
 
 
 def _evidence(deps: Deps, round_: int) -> list[tuple[str, Evidence]]:

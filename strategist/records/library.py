@@ -119,12 +119,11 @@ class Entry(Record):
 
 
 class Floor(Record):
-    """The score below which nothing is injected. `source` says how it was found; `lift` and `harm` are the means it rests on."""
+    """The score below which nothing is injected. `source` says how it was found, `pairs` on how many moments it rests."""
 
     score: float
-    source: Literal["uplift", "calibration", "fixed", "start"]
+    source: Literal["calibration", "fixed", "start"]
     pairs: int = 0
-    lower_bound: float | None = None
 
 
 class Snapshot(Record):

@@ -24,6 +24,8 @@ FUSION_K = 60
 """Constant of reciprocal rank fusion, as in Cormack et al. (2009)."""
 POOL = 3
 """Diversity chooses among the first POOL * k entries."""
+BESIDE = 0.8
+"""Beside the first eligible entry others are placed only if their score is at least this share of its score."""
 NEAR_DUPLICATE = 0.8
 """Share of common words (Jaccard) above which two lines say the same."""
 
@@ -90,8 +92,10 @@ def diverse(relevance: Sequence[float], similarity: Vectors, k: int, trade: floa
 
 
 def above_floor(hits: Sequence[Hit], floor: float | None, tried: str = "") -> tuple[Hit, ...]:
-    """Hits whose own score reaches the floor (None: all), in order; the entry `tried`, an id, needs not reach it."""
-    return tuple(hit for hit in hits if floor is None or hit.score >= floor or hit.entry.id == tried)
+    """Hits whose own score reaches the floor (None: all) and comes near that of the first one that does, in order. The entry `tried`, an
+    id, needs not reach the floor."""
+    reached = [hit for hit in hits if floor is None or hit.score >= floor or hit.entry.id == tried]
+    return tuple(hit for hit in reached if hit.score >= BESIDE * reached[0].score)
 
 
 def pool(eligible: Sequence[Hit], k: int) -> tuple[Hit, ...]:

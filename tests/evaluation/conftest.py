@@ -118,7 +118,7 @@ def made_up_round(number: int) -> RoundLine:
         entries=5 + 4 * number,
         snapshot_before="0" * 64,
         snapshot_after=f"{number}" * 64,
-        floor=Floor(score=0.412, source="uplift", pairs=64, lower_bound=0.03),
+        floor=Floor(score=0.412, source="calibration", pairs=64),
         outcomes=outcomes,
     )
     return RoundLine(summary=summary, lift=compare(outcomes, "library", "bare"))

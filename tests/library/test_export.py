@@ -15,7 +15,7 @@ from strategist.store import open_store
 if TYPE_CHECKING:
     from tests.library.conftest import NewEntry
 
-FLOOR = Floor(score=0.4, source="uplift", pairs=12, lower_bound=0.1)
+FLOOR = Floor(score=0.4, source="calibration", pairs=12)
 SERVED: tuple[Status, ...] = ("admitted", "approved")
 
 

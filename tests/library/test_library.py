@@ -17,7 +17,7 @@ from strategist.store import Store, open_store
 if TYPE_CHECKING:
     from tests.library.conftest import NewEntry
 
-FLOOR = Floor(score=0.4, source="uplift", pairs=12, lower_bound=0.1)
+FLOOR = Floor(score=0.4, source="calibration", pairs=12)
 
 
 def actions(library: Library, name: str | None = None) -> list[str]:

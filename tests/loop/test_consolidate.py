@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategist.loop.consolidate import FLOOR_PAIRS, MAX_KEYS, consolidate, floor_for, scored, stranger_scores
+from strategist.loop.consolidate import MAX_KEYS, consolidate, floor_for, found_first
 from strategist.loop.consolidate import tested_keys as keys_after_test
 from strategist.loop.deps import Deps
 from strategist.records.evidence import Evidence, PairResult
 from strategist.records.library import Candidate, Entry, Event, Floor, Snapshot, Strategy
-from strategist.records.trace import Scenario
 from tests.loop.made import PURE, candidate, entry, evidence, key, pair, scenario
 from tests.loop.small import small, with_deps
 
@@ -100,48 +98,7 @@ def test_run_again_after_a_kill_it_does_not_undo_what_a_person_did_meanwhile(tmp
     assert with_deps(small(tmp_path), work) == ["retired"]
 
 
-def fitted(folder: Path, found: list[tuple[Candidate, Evidence]], states: list[Scenario], *, fixed: float | None = None) -> Floor:
-    """The floor after a round with these decisions at these states; there is nothing to calibrate on."""
-
-    async def work(deps: Deps) -> Floor:
-        put(deps, found)
-        deps.store.put_documents(deps.run.id, "scenario", [(s.id, 0, i, s) for i, s in enumerate(states)])
-        retrieval = deps.settings.retrieval.model_copy(update={"floor": fixed})
-        own = replace(deps, settings=deps.settings.model_copy(update={"retrieval": retrieval}))
-        return await floor_for(own, 0, deps.library.entries())
-
-    return with_deps(small(folder), work)
-
-
 KEY = "late parcel tracking depot courier street signature window address neighbour"
-
-
-def graded(count: int, *, turn: float = 0.6) -> tuple[Evidence, list[Scenario]]:
-    """Second-stage pairs that win where the moment is like the key from `turn` on and lose below it, and their states.
-
-    The key is ten words long; a moment repeats the first of them, so its similarity rises with their number."""
-    words = KEY.split()
-    pairs, states = [], []
-    for i in range(count):
-        shared = i % (len(words) + 1)
-        text = " ".join([*words[:shared], *(f"other{i}x{j}" for j in range(len(words) - shared))])
-        states.append(scenario(f"s{i}", persona=f"train-{i}-0", text=text, issue="late"))
-        result: PairResult = "win" if shared / len(words) >= turn else "loss"
-        pairs.append(pair(f"s{i}", result, persona=f"train-{i}-0").model_copy(update={"stage": 2}))
-    return evidence("admitted", pairs), states
-
-
-@pytest.mark.usefixtures("own_models")
-def test_the_floor_is_where_uplift_begins(tmp_path: Path) -> None:
-    helpful = candidate("c", "Ask.", keys=[key("c", text=KEY)])
-    floor = fitted(tmp_path / "fit", [(helpful, graded(2 * FLOOR_PAIRS)[0])], graded(2 * FLOOR_PAIRS)[1])
-    assert floor.source == "uplift"
-    assert 0.4 <= floor.score <= 0.85
-    assert fitted(tmp_path / "fixed", [(helpful, graded(FLOOR_PAIRS)[0])], graded(FLOOR_PAIRS)[1], fixed=0.2).source == "fixed"
-    failed = graded(2 * FLOOR_PAIRS, turn=1.1)[0].model_copy(update={"decision": "not_significant"})
-    beside = [(helpful, graded(2 * FLOOR_PAIRS)[0]), (candidate("d", "Wait.", keys=[key("d", text=KEY)]), failed)]
-    assert fitted(tmp_path / "beside", beside, graded(2 * FLOOR_PAIRS)[1]) == floor, "a line that helps nowhere says nothing of others"
-    assert fitted(tmp_path / "few", [(helpful, graded(FLOOR_PAIRS - 1)[0])], graded(FLOOR_PAIRS - 1)[1]).source == "start"
 
 
 @pytest.mark.usefixtures("own_models")
@@ -151,7 +108,9 @@ def test_the_gates_own_customers_do_not_calibrate_the_floor(tmp_path: Path) -> N
     async def work(deps: Deps) -> list[Floor]:
         far = [(f"s{i}", 0, i, scenario(f"s{i}", persona=f"train-{i}-0", text="zebra quagga okapi", issue="login")) for i in range(30)]
         near = [(f"x{i}", 0, i, scenario(f"x{i}", persona=f"train-{100 + i}-0", text=KEY, issue="moved")) for i in range(300)]
-        deps.store.put_documents(deps.run.id, "scenario", far)
+        half = " ".join(KEY.split()[:5])
+        right = [(f"r{i}", 0, 30 + i, scenario(f"r{i}", persona=f"train-{50 + i}-0", text=half, issue="late")) for i in range(10)]
+        deps.store.put_documents(deps.run.id, "scenario", [*far, *right])
         floors = [await floor_for(deps, 1, [entry("e", "Ask.", keys=[key("k", text=KEY)])])]
         deps.store.put_documents(deps.run.id, "extra_scenario", near)
         return [*floors, await floor_for(deps, 1, [entry("e", "Ask.", keys=[key("k", text=KEY)])])]
@@ -159,31 +118,7 @@ def test_the_gates_own_customers_do_not_calibrate_the_floor(tmp_path: Path) -> N
     settings = small(tmp_path)
     before, after = with_deps(settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"floor": None})}), work)
     assert before == after
-    assert (after.source, after.score < 0.3) == ("calibration", True)
-
-
-@pytest.mark.usefixtures("own_models")
-def test_only_second_stage_pairs_of_lines_for_their_moments_count(tmp_path: Path) -> None:
-    played, states = graded(2 * FLOOR_PAIRS)
-    own = [key("c", text=KEY)]
-    first = played.model_copy(update={"pairs": tuple(p.model_copy(update={"stage": 1}) for p in played.pairs)})
-    lost = played.model_copy(update={"pairs": tuple(p.model_copy(update={"failure": "guided: cut"}) for p in played.pairs)})
-    cases = [
-        (candidate("c", "Ask.", keys=own), first),
-        (candidate("c", "Ask.", keys=own), lost),
-        (candidate("c", keys=own), played),
-        (candidate("c", "Ask.", scope="general", keys=own), played),
-    ]
-    for number, case in enumerate(cases):
-        assert fitted(tmp_path / str(number), [case], states).source == "start"
-
-
-def test_a_pair_is_scored_by_the_keys_of_other_customers() -> None:
-    """An entry is found under the moments that it won: its own moment would score 1 there."""
-    cosines = np.array([[1.0, 0.3], [0.2, 1.0000001]], dtype=np.float32)
-    pairs = [pair("s1", persona="a"), pair("s2", "loss", persona="b")]
-    assert scored(pairs, ["a", "b"], cosines) == [pytest.approx((0.3, 1.0, "a")), pytest.approx((0.2, -1.0, "b"))]
-    assert scored(pairs, ["a", "a"], cosines) == [(1.0, -1.0, "b")]
+    assert (after.source, 0.4 < after.score < 0.9) == ("calibration", True)
 
 
 @pytest.mark.usefixtures("own_models")
@@ -234,13 +169,24 @@ def test_lines_that_a_person_has_retired_are_in_no_round(tmp_path: Path) -> None
     assert with_deps(small(tmp_path), work) == ()
 
 
-def test_strangers_are_the_best_of_other_issues_at_each_state() -> None:
+def test_what_is_found_first_is_right_if_it_has_a_key_of_the_issue() -> None:
     entries = [library_like("e1", "late", "late"), library_like("e2", "refund")]
     keys = np.array([[1, 0], [0.8, 0.6], [0, 1]], dtype=np.float32)
-    states = [scenario("a", issue="late"), scenario("b", issue="refund"), scenario("c", issue="other")]
+    states = [scenario(name, persona=f"dev-{name}-0", issue=issue) for name, issue in (("a", "late"), ("b", "refund"), ("c", "other"))]
     vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
-    assert stranger_scores(entries, keys, states, vectors) == pytest.approx([0.0, 0.6, 0.96], abs=1e-6)
-    assert stranger_scores(entries[:1], keys[:2], states[:1], vectors[:1]) == []
+    found = found_first(entries, keys, states, vectors)
+    assert [right for _, right in found] == [True, True, False]
+    assert [score for score, _ in found] == pytest.approx([1.0, 1.0, 0.96], abs=1e-6)
+
+
+def test_a_customer_is_not_found_by_its_own_words() -> None:
+    own = entry("e1", "Ask.").model_copy(update={"keys": (key("k", text="t").model_copy(update={"persona": "a", "issue": "late"}),)})
+    other = entry("e2", "Wait.").model_copy(update={"keys": (key("l", text="u").model_copy(update={"persona": "b", "issue": "refund"}),)})
+    keys = np.array([[1, 0], [0.6, 0.8]], dtype=np.float32)
+    state, vector = scenario("s", persona="a", issue="late"), np.array([[1, 0]], dtype=np.float32)
+    ((score, right),) = found_first([own, other], keys, [state], vector)
+    assert (round(score, 6), right) == (0.6, False)
+    assert found_first([own], keys[:1], [state], vector) == []
 
 
 def library_like(name: str, *issues: str) -> Entry:

@@ -41,7 +41,7 @@ def test_variants_place_by_their_own_keys_and_floors(tmp_path: Path) -> None:
         learn(deps)
         sources = {name: await source_of(deps, variant) for name, variant in VARIANTS.items()}
         assert len(sources["one text"].inner.snapshot.entries[0].keys[0].text.split("\n")) == 1
-        floors = [sources[name].inner.floor for name in ("five percent", "one percent")]
+        floors = [sources[name].inner.floor for name in ("bold", "careful")]
         assert floors[0] is not None
         assert floors[1] is not None
         assert floors[0] <= floors[1]

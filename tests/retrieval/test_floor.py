@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategist.records.library import Floor
-from strategist.retrieval.floor import MIN_PERSONAS, MIN_STRANGERS, START, calibrate_floor, fit_floor
+from strategist.retrieval.floor import MIN_STRANGERS, PRECISION, START, calibrate_floor, precise_floor
 
 
 def test_calibration_is_the_percentile_of_what_strangers_reach() -> None:
@@ -26,78 +26,45 @@ def test_with_few_strangers_a_start_value_holds() -> None:
     assert pytest.approx(START, abs=0.005) == (25 - 6) / ((25 - 6) + (59 - 25))
 
 
-def points(low: float, high: float, n: int = 40) -> list[tuple[float, float, str]]:
-    """Scores 0.01 .. 0.40; uplift `low` below 0.2 and `high` from there, with a ripple that averages out."""
-    return [((i + 1) / 100, (low if i < n // 2 else high) + (-0.05, 0.05)[i % 2], f"p{i}") for i in range(n)]
+def found(*groups: tuple[float, int, int]) -> list[tuple[float, bool]]:
+    """Moments at a score: so many right, so many wrong."""
+    return [(score, right) for score, yes, no in groups for right in [True] * yes + [False] * no]
 
 
-def test_the_floor_stands_where_guidance_begins_to_help() -> None:
-    floor = fit_floor(points(-0.5, 0.5))
-    assert floor is not None
-    assert 0.20 <= floor.score <= 0.24
-    assert floor.source == "uplift"
-    assert floor.pairs == 40
-    assert floor.lower_bound is not None
-    assert floor.lower_bound > 0
+def test_the_floor_stands_where_what_is_found_is_more_often_right_than_wrong() -> None:
+    moments = found((0.2, 1, 20), (0.4, 4, 6), (0.6, 6, 4), (0.8, 9, 1))
+    assert precise_floor(moments) == Floor(score=0.6, source="calibration", pairs=51)
+    assert precise_floor(moments, 0.3).score == 0.4
+    assert precise_floor(moments, 0.9).score == 0.8
+    assert precise_floor(moments[::-1]) == precise_floor(moments)
 
 
-def test_the_order_of_points_does_not_matter() -> None:
-    assert fit_floor(points(-0.5, 0.5)[::-1]) == fit_floor(points(-0.5, 0.5))
+def test_a_few_right_ones_at_a_low_score_do_not_lower_the_floor() -> None:
+    assert precise_floor(found((0.2, 3, 0), (0.3, 0, 20), (0.7, 8, 2))).score == 0.7
 
 
-def test_no_floor_where_guidance_never_helps() -> None:
-    assert fit_floor(points(-0.5, -0.1)) is None
-    assert fit_floor(points(0.0, 0.0)) is None
+def test_where_nothing_found_is_right_only_equal_texts_pass() -> None:
+    assert precise_floor(found((0.3, 0, 20), (0.9, 0, 5))).score == 1.0
+    assert precise_floor(found((0.3, 0, 20), (1.0000002, 5, 0))).score == 1.0
 
 
-def test_guidance_that_helps_everywhere_has_the_lowest_score_as_its_floor() -> None:
-    floor = fit_floor(points(0.5, 0.5))
-    assert floor is not None
-    assert floor.score == 0.01
+def test_where_nothing_found_is_wrong_there_is_nothing_to_calibrate_on() -> None:
+    assert precise_floor([]) == Floor(score=START, source="start")
+    assert precise_floor(found((0.1, 50, MIN_STRANGERS - 1))) == Floor(score=START, source="start", pairs=50 + MIN_STRANGERS - 1)
 
 
-def test_the_good_ones_do_not_carry_the_bad_ones_along() -> None:
-    """From the lowest score on guidance helps on average and for sure, but not at the lowest scores."""
-    floor = fit_floor(points(-0.1, 0.5))
-    assert floor is not None
-    assert floor.score >= 0.2
+@given(
+    st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.5, 0.7]), st.booleans()), min_size=30, max_size=60), st.sampled_from([0.3, 0.5, 0.7])
+)
+@settings(max_examples=50, deadline=None)
+def test_from_the_floor_on_at_least_that_share_is_right(moments: list[tuple[float, bool]], precision: float) -> None:
+    floor = precise_floor(moments, precision)
+    passed = [right for score, right in moments if score >= floor.score]
+    if floor.source == "calibration" and passed:
+        assert sum(passed) / len(passed) >= precision - 1e-9
+    assert precise_floor(moments, min(1.0, precision + 0.2)).score >= floor.score
 
 
-def test_many_moments_at_one_score_do_not_lift_the_floor_up_to_it() -> None:
-    """Regression: most test moments of a real run were texts like a key, score 1, and a bound at each score alone held nowhere else."""
-    few = [(0.8 + i / 100, (-0.1, 0.2, 0.1)[i % 3], f"p{i}") for i in range(12)]
-    many = [(0.99999994, (-0.1, 0.3)[i % 2], f"q{i}") for i in range(40)]
-    floor = fit_floor([*few, *many])
-    assert floor is not None
-    assert floor.score < 0.9
-    only = fit_floor(many)
-    assert only is not None
-    assert only.score == 0.9999, "an equal text reaches it, whatever its cosine is rounded to"
-
-
-def test_points_of_few_personas_give_no_floor_however_many_they_are() -> None:
-    few = [(score, 1.0, f"p{i % (MIN_PERSONAS - 1)}") for i, (score, _, _) in enumerate(points(1, 1))]
-    assert fit_floor(few) is None
-    assert fit_floor([]) is None
-
-
-def test_one_lucky_persona_at_the_top_gives_no_floor() -> None:
-    lucky = [((i + 1) / 100, -0.3, f"p{i}") for i in range(20)] + [(0.9, 1.0, "lucky")] * 10
-    assert fit_floor(lucky) is None
-
-
-def test_one_persona_weighs_as_one_however_often_it_appears() -> None:
-    """40 points of 8 personas of which one is bad: by points the bound is above 0 early, by personas it is not."""
-    single = [(0.5, uplift, f"p{i}") for i, uplift in enumerate([1.0] * 5 + [-1.0] * 3)]
-    assert fit_floor([(s, u, f"{p}-{i}") for i in range(20) for s, u, p in single]) is not None
-    assert fit_floor(single * 20) is None
-
-
-@given(st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.5]), st.sampled_from([-1.0, 0.0, 1.0]), st.sampled_from("abcdefgh")), max_size=20))
-@settings(max_examples=25, deadline=None)
-def test_a_floor_is_an_observed_score_with_a_positive_bound(found: list[tuple[float, float, str]]) -> None:
-    floor = fit_floor(found)
-    if floor is not None:
-        assert floor.score in {score for score, _, _ in found}
-        assert floor.lower_bound is not None
-        assert floor.lower_bound > 0
+def test_the_usual_share_is_one_half() -> None:
+    assert precise_floor(found((0.5, 10, 10))).score == 0.5
+    assert PRECISION == 0.5

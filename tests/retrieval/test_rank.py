@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from strategist.records.library import Entry, Strategy
 from strategist.retrieval.rank import (
+    BESIDE,
     POOL,
     Hit,
     Scores,
@@ -77,6 +78,14 @@ def test_the_pool_is_cut_and_holds_no_controls(make_entry: MakeEntry) -> None:
     assert above_floor(hits, 0.5) == tuple(hits)
     assert above_floor(hits, 0.51) == ()
     assert above_floor(hits, 0.51, tried="e03") == (hits[3],)
+
+
+def test_beside_the_first_only_what_comes_near_it_is_placed(make_entry: MakeEntry) -> None:
+    first, near, far = (hit(make_entry(f"e{i}", ["k"], [f"Line {i}."]), i + 1, score) for i, score in enumerate((0.6, 0.6 * BESIDE, 0.47)))
+    assert above_floor([first, near, far], 0.4) == (first, near)
+    assert above_floor([far, first], 0.4) == (far, first), "what is ranked later may score higher"
+    assert above_floor([first, far], 0.5, tried="e2") == (first,), "a candidate is tested where it would be placed"
+    assert above_floor([far, first], 0.5, tried="e2") == (far, first)
 
 
 def decision(hits: list[Hit], general: list[Entry], floor: float | None) -> tuple[str, tuple[str, ...], float | None]:

@@ -96,12 +96,13 @@ def test_a_conversation_without_a_customer_matches_nothing(make_entry: MakeEntry
 
 
 def test_guidance_is_diverse(make_entry: MakeEntry) -> None:
-    twins = [make_entry("e1", ["my parcel is late"], ["Open a trace."]), make_entry("e2", ["my parcel is late"], ["Say sorry once."])]
-    other = make_entry("e3", ["my parcel is lost"], ["Name the wait."])
-    one = build([*twins, other], RetrievalSettings(k=2, mmr_lambda=0.5))
-    assert asyncio.run(one.guidance("my parcel is late")).entries == ("e1@1", "e3@1")
+    late, lost = (f"blue parcel aunt birthday courier doorbell neighbour garden {word}" for word in ("late", "lost"))
+    twins = [make_entry("e1", [late], ["Open a trace."]), make_entry("e2", [late], ["Say sorry once."])]
+    other = make_entry("e3", [lost], ["Name the wait."])
+    one = build([*twins, other], RetrievalSettings(k=2, mmr_lambda=0.3))
+    assert asyncio.run(one.guidance(late)).entries == ("e1@1", "e3@1")
     greedy = build([*twins, other], RetrievalSettings(k=2, mmr_lambda=1.0))
-    assert asyncio.run(greedy.guidance("my parcel is late")).entries == ("e1@1", "e2@1")
+    assert asyncio.run(greedy.guidance(late)).entries == ("e1@1", "e2@1")
 
 
 def test_another_embedder_is_refused(make_entry: MakeEntry) -> None:
