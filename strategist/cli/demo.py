@@ -27,7 +27,7 @@ LOCK = "demo.lock"
 
 LAB_SETTINGS = f"""{MARK}: simulated models, known best library
 domain = "lab:specific"
-seed = 0                            # of the seeds 0 to 5, one in the middle (docs/results.md)
+seed = 5                            # of the seeds 0 to 5, one in the middle (docs/results.md)
 
 [student]
 adapter = "lab"

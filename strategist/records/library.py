@@ -119,11 +119,13 @@ class Entry(Record):
 
 
 class Floor(Record):
-    """The score below which nothing is injected. `source` says how it was found, `pairs` on how many moments it rests."""
+    """The score below which nothing is injected. `source` says how it was found, `pairs` on how many moments it rests. Libraries of earlier
+    versions have `uplift` as a source, and a `lower_bound`."""
 
     score: float
-    source: Literal["calibration", "fixed", "start"]
+    source: Literal["uplift", "calibration", "fixed", "start"]
     pairs: int = 0
+    lower_bound: float | None = None
 
 
 class Snapshot(Record):
