@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from strategist.gate.decide import Tested, decide_round, first_stage
+from strategist.gate.decide import Tested, decide_round, goes_on
 from strategist.records.base import stable_int
 from strategist.records.evidence import Evidence, Pair, PairResult
 from strategist.settings import GateSettings
@@ -49,7 +49,7 @@ class World(NamedTuple):
 
 
 class Design(NamedTuple):
-    """Sizes of the two stages."""
+    """Pairs up to the first look (and from look to look), and pairs behind it."""
 
     first: int
     second: int
@@ -80,7 +80,7 @@ def simulate(design: Design, world: World, *, rounds: int = ROUNDS, seed: int = 
     found: list[float] = []
     replies: list[float] = []
     for _ in range(rounds):
-        tested = [_play(design, rate, generator) for rate in rates]
+        tested = [_play(design, rate, fdr, generator) for rate in rates]
         evidence = decide_round(tested, fdr=fdr, hard_level=0.10)
         admitted = [kind for kind, one in zip(kinds, evidence, strict=True) if one.decision == "admitted"]
         shares.append(sum(kind != "useful" for kind in admitted) / max(1, len(admitted)))
@@ -89,9 +89,15 @@ def simulate(design: Design, world: World, *, rounds: int = ROUNDS, seed: int = 
     return Row(mean_interval(shares), mean_interval(found) if "useful" in kinds else None, mean_interval(replies))
 
 
-def _play(design: Design, rates: tuple[float, float, float], generator: np.random.Generator) -> Tested:
-    first = _draw(design.first, 1, rates, generator)
-    return Tested(first, _draw(design.second, 2, rates, generator) if first_stage(first) else ())
+def _play(design: Design, rates: tuple[float, float, float], fdr: float, generator: np.random.Generator) -> Tested:
+    pairs: tuple[Pair, ...] = ()
+    left = design.first + design.second
+    while True:
+        step = min(design.first, left)
+        pairs += _draw(step, 2 if pairs else 1, rates, generator)
+        left -= step
+        if not left or not goes_on(pairs, left, first=len(pairs) == design.first, fdr=fdr):
+            return Tested(pairs, stopped=left > 0)
 
 
 def _draw(units: int, stage: Literal[1, 2], rates: tuple[float, float, float], generator: np.random.Generator) -> tuple[Pair, ...]:
@@ -118,13 +124,13 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     defaults = GateSettings()
     print(f"n = {rounds} rounds of {CANDIDATES} candidates a row, seed {SEED}, stated rate 0.10, 95 % t intervals over rounds.")
-    print(f"Default sizes: {defaults.first_stage} + at most {defaults.second_stage}, at least {defaults.enough} in all.\n")
-    print("| sizes | useful win / loss | useless | harmful | false discovery rate | power | replies a candidate |")
+    print(f"Default sizes: a look every {defaults.look}, at most {defaults.most}, at least {defaults.enough} in all.\n")
+    print("| look every / at most | useful win / loss | useless | harmful | false discovery rate | power | replies a candidate |")
     print("|---|---|---|---|---|---|---|")
     for design in DESIGNS:
         for world in WORLDS:
             row = simulate(design, world, rounds=rounds)
-            sizes = f"{design.first} + {design.second}"
+            sizes = f"{design.first} / {design.first + design.second}"
             rates = f"{world.win:.2f} / {world.loss:.2f} | {world.useless:.0%} | {world.harmful:.0%}"
             print(f"| {sizes} | {rates} | {_cell(row.fdr)} | {_cell(row.power)} | {row.replies.mean:.1f} |", flush=True)
 

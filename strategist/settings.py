@@ -75,12 +75,12 @@ class TeachSettings(Record):
 
 
 class GateSettings(Record):
-    """Admission: units in the first stage and at most in the second, how many of both a candidate needs at least, the false discovery rate,
-    the level of the hard-failure refusal; student replies that a round may spend on conversations for test moments, per conversation of its
-    own; whether a candidate coached only on openings (or only on later turns) is tested only on such."""
+    """Admission: units from one look to the next, units of a test at most and at least, the false discovery rate, the level of the
+    hard-failure refusal; student replies that a round may spend on conversations for test moments, per conversation of its own; whether a
+    candidate coached only on openings (or only on later turns) is tested only on such."""
 
-    first_stage: int = Field(default=4, ge=1)
-    second_stage: int = Field(default=18, ge=2)
+    look: int = Field(default=4, ge=1)
+    most: int = Field(default=22, ge=2)
     least: int = Field(default=12, ge=2)
     fdr: float = Field(default=0.10, gt=0, lt=1)
     hard_level: float = Field(default=0.10, gt=0, lt=1)
@@ -88,14 +88,9 @@ class GateSettings(Record):
     own_phase: bool = False
 
     @property
-    def most(self) -> int:
-        """Units of a full test, both stages together."""
-        return self.first_stage + self.second_stage
-
-    @property
     def enough(self) -> int:
-        """Units without which a candidate waits: `least`, within what the stages allow."""
-        return min(self.most, max(self.least, self.first_stage + 1))
+        """Units without which a candidate waits: `least`, but never more than a full test has."""
+        return min(self.most, self.least)
 
 
 class RetrievalSettings(Record):

@@ -63,8 +63,8 @@ candidates = 12
 dev_personas = 12
 
 [gate]
-first_stage = 6                     # its lines win 58 and lose 17 of 100: after 4 moments 23 % of them are not ahead, after 6 15 %
-second_stage = 28                   # and 18 moments would miss half of them
+look = 6                            # its lines win 58 and lose 17 of 100
+most = 34                           # 22 moments would miss half of such lines
 extra_turns = 8                     # what matters most to it are things said in the middle of rare conversations
 own_phase = true                    # openings cost nothing: without this, lines about later turns are tested mostly on openings
 

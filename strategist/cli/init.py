@@ -60,8 +60,8 @@ kind = "scripted"                    # "scripted": persona cards played by code;
 # max_turns = 6
 
 [gate]                               # docs/statistics.md says what these mean
-# first_stage = 4
-# second_stage = 18
+# look = 4
+# most = 22
 # least = 12
 # fdr = 0.1
 # hard_level = 0.1

@@ -1,6 +1,6 @@
 """The admission decision over one round. Pure: pairs in, evidence out.
 
-Owns which pairs count, the two stages, the test, the family and the order of reasons. Knows no model and no candidate text.
+Owns which pairs count, when a candidate is dropped, the test, the family and the order of reasons. Knows no model and no candidate text.
 
 The family of a round is every candidate that was played. Who is out for any reason (dropped, incomplete, more hard failures) stays in it
 with p = 1, which keeps Benjamini-Hochberg valid for those that are admitted. A candidate with too few moments was never played; that was
@@ -20,16 +20,20 @@ from strategist.records.evidence import Decision, Evidence, Pair
 from strategist.stats import benjamini_hochberg, mcnemar_one_sided, sign_test
 
 MISSING_SHARE = 0.25
-"""Up to this share of the pairs of a stage, or of both together, may be missing; with more the test is incomplete."""
+"""Up to this share of the pairs may be missing at a look and in the end; with more the test is incomplete."""
+
+
+_UNTESTED: tuple[Decision, ...] = ("too_few_moments", "incomplete", "dropped_first_stage")
 
 
 class Tested(NamedTuple):
-    """What was played for one candidate. `shortage`: moments that are lacking for any test, then no pairs. Empty `second`: not played."""
+    """What was played for one candidate. `shortage`: moments that are lacking for any test, then no pairs. `stopped`: at a look, with
+    moments left."""
 
-    first: tuple[Pair, ...] = ()
-    second: tuple[Pair, ...] = ()
+    pairs: tuple[Pair, ...] = ()
     shortage: int = 0
     tries: int = 1
+    stopped: bool = False
 
 
 class Tally(NamedTuple):
@@ -52,10 +56,14 @@ def is_complete(pairs: Sequence[Pair]) -> bool:
     return len(pairs) > 0 and tally(pairs).missing <= math.floor(MISSING_SHARE * len(pairs))
 
 
-def first_stage(pairs: Sequence[Pair]) -> bool:
-    """Whether a candidate goes on: more wins than losses. A hard failure more is a loss already."""
+def goes_on(pairs: Sequence[Pair], left: int, *, first: bool, fdr: float) -> bool:
+    """Whether a candidate goes on after a look at its pairs so far, with `left` more to come.
+
+    At the first look it must not be behind (as many losses as wins may be luck of the few), later it must be ahead; and it must still be
+    able to reach p <= `fdr` if it won all that are left, without which no round admits it. A hard failure more is a loss already."""
     counts = tally(pairs)
-    return counts.wins > counts.losses
+    ahead = counts.wins >= counts.losses if first else counts.wins > counts.losses
+    return ahead and sign_test(counts.wins + left, counts.losses) <= fdr
 
 
 def win_test(pairs: Sequence[Pair]) -> float:
@@ -65,7 +73,7 @@ def win_test(pairs: Sequence[Pair]) -> float:
 
 
 def hard_failure_test(pairs: Sequence[Pair]) -> float:
-    """Exact one-sided McNemar p that the candidate makes hard failures more frequent, over finished pairs of both stages."""
+    """Exact one-sided McNemar p that the candidate makes hard failures more frequent, over finished pairs."""
     more = sum(pair.guided_hard > pair.baseline_hard for pair in pairs)
     fewer = sum(pair.guided_hard < pair.baseline_hard for pair in pairs)
     return mcnemar_one_sided(more, fewer)
@@ -75,12 +83,12 @@ def decide_round(tested: Sequence[Tested], *, fdr: float, hard_level: float) -> 
     """Decide over all candidates of a round together, in their order.
 
     Admitted: q <= `fdr`, q being Benjamini-Hochberg adjusted over the family (see above), and the hard-failure test's p > `hard_level`.
-    The one test runs over the pairs of both stages. That is exact: how many there are was settled before any outcome, the replies are
-    fresh, and dropping in between only turns a p into 1. `wins`, `losses` and `ties` are those of all pairs that were played. `replies`
+    The one test runs over all pairs. That is exact: how many there are was settled before any outcome, the replies are fresh, and
+    dropping in between only turns a p into 1. `wins`, `losses` and `ties` are those of all pairs that were played. `replies`
     counts student turns; `student` and `snapshot` are for the caller.
     """
     outs = [_out_for(one, hard_level) for one in tested]
-    ps = [win_test(one.first + one.second) if one.second and is_complete(one.first + one.second) else 1.0 for one in tested]
+    ps = [1.0 if outs[i] in _UNTESTED else win_test(one.pairs) for i, one in enumerate(tested)]
     family = [index for index, out in enumerate(outs) if out != "too_few_moments"]
     adjusted = benjamini_hochberg([1.0 if outs[index] else ps[index] for index in family])
     qs = dict(zip(family, adjusted, strict=True))
@@ -95,17 +103,15 @@ def _out_for(one: Tested, hard_level: float) -> Decision | None:
     """Why a candidate is out whatever its p, or None. The first reason in the order of play, the hard-failure test last."""
     if one.shortage > 0:
         return "too_few_moments"
-    if not is_complete(one.first):
+    if not is_complete(one.pairs):
         return "incomplete"
-    if not first_stage(one.first):
+    if one.stopped:
         return "dropped_first_stage"
-    if not one.second or not is_complete(one.first + one.second):
-        return "incomplete"
-    return "more_hard_failures" if hard_failure_test(one.first + one.second) <= hard_level else None
+    return "more_hard_failures" if hard_failure_test(one.pairs) <= hard_level else None
 
 
 def _evidence(one: Tested, decision: Decision, *, p: float, q: float) -> Evidence:
-    pairs = one.first + one.second
+    pairs = one.pairs
     counts = tally(pairs)
     return Evidence(
         decision=decision,

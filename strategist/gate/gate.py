@@ -1,7 +1,7 @@
 """The gate: asks of every candidate of a round whether guidance from L + c is better than guidance from L, where c would be used.
 
-Owns the order of work: choose moments, first stage for all, second stage for who is left, one decision over the round. Knows neither how a
-reply is made (`answer` is given) nor where evidence is kept.
+Owns the order of work: choose moments, play some pairs for all, look who goes on, play some more, one decision over the round. Knows
+neither how a reply is made (`answer` is given) nor where evidence is kept.
 
 Invariants: evidence comes in the order of the candidates and depends on nothing but the arguments and the replies, never on which reply
 finishes first; a candidate without enough moments costs no reply; at most `concurrency` student turns are under way.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from strategist.gate.decide import Tested, decide_round, first_stage, is_complete
+from strategist.gate.decide import Tested, decide_round, goes_on, is_complete
 from strategist.gate.moments import RankedScenario, choose_moments
 from strategist.gate.pairs import Answer, Answered, Stage, in_order, run_pairs
 from strategist.records.evidence import Evidence, Pair
@@ -48,24 +48,24 @@ async def run_gate(
     places = asyncio.Semaphore(concurrency)
     turns = _Turns(answer, expected=2 * sum(len(moments[index]) for index in ready), progress=progress)
 
-    async def play(indices: Sequence[int], stage: Stage) -> dict[int, tuple[Pair, ...]]:
-        work = [run_pairs(candidates[i], _part(moments[i], settings, stage), stage, answer=turns.play, places=places) for i in indices]
-        return dict(zip(indices, await in_order(work), strict=True))
-
-    first = await play(ready, 1)
-    kept = [index for index in ready if is_complete(first[index]) and first_stage(first[index])]
-    turns.expect_fewer(2 * sum(len(moments[index]) - settings.first_stage for index in ready if index not in kept))
-    second = await play(kept, 2)
-    tested = [
-        Tested(first.get(index, ()), second.get(index, ()), max(0, settings.enough - len(moments[index])), candidate.tries)
-        for index, candidate in enumerate(candidates)
-    ]
+    step = settings.look
+    pairs: dict[int, tuple[Pair, ...]] = dict.fromkeys(ready, ())
+    going, start = ready, 0
+    while going:
+        stage: Stage = 1 if start == 0 else 2
+        work = [run_pairs(candidates[i], moments[i][start : start + step], stage, answer=turns.play, places=places) for i in going]
+        for index, played in zip(going, await in_order(work), strict=True):
+            pairs[index] += played
+        left = {index: len(moments[index]) - len(pairs[index]) for index in going}
+        kept = [i for i in going if left[i] and is_complete(pairs[i]) and goes_on(pairs[i], left[i], first=start == 0, fdr=settings.fdr)]
+        turns.expect_fewer(2 * sum(left[index] for index in going if index not in kept))
+        going, start = kept, start + step
+    tested = []
+    for index, candidate in enumerate(candidates):
+        found, planned = pairs.get(index, ()), len(moments[index])
+        tested.append(Tested(found, max(0, settings.enough - planned), candidate.tries, stopped=len(found) < planned))
     evidence = decide_round(tested, fdr=settings.fdr, hard_level=settings.hard_level)
     return tuple(one.model_copy(update={"student": student, "snapshot": snapshot_hash}) for one in evidence)
-
-
-def _part(moments: Sequence[RankedScenario], settings: GateSettings, stage: Stage) -> Sequence[RankedScenario]:
-    return moments[: settings.first_stage] if stage == 1 else moments[settings.first_stage :]
 
 
 def _check(candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[RankedScenario]], concurrency: int) -> None:

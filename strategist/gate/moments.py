@@ -4,7 +4,7 @@ Owns the choice of test moments. Knows no reply and no outcome: moments are chos
 only, so that nothing that happened at a moment earlier can make a candidate look good there.
 
 Invariants: never a persona the candidate was coached on; at most one moment per persona, because turns and replays of one persona are not
-independent; the order is a hash order, so every prefix (the first stage is one) is a random subset.
+independent; the order is a hash order, so what is played up to a look is a random subset.
 """
 
 from __future__ import annotations

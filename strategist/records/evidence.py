@@ -27,7 +27,7 @@ class Pair(Record):
 class Evidence(Record):
     """What admission rests on.
 
-    `p` is the exact one-sided sign test over the pairs of both stages, 1 where they are not complete; `q` is Benjamini-Hochberg
+    `p` is the exact one-sided sign test over all pairs, 1 where the test was stopped or is not complete; `q` is Benjamini-Hochberg
     adjusted over the round."""
 
     decision: Decision

@@ -24,8 +24,8 @@ candidates = 6
 dev_personas = 4
 max_turns = 3
 [gate]
-first_stage = 2
-second_stage = 6
+look = 2
+most = 8
 fdr = 0.9
 [retrieval]
 embedder = "hashed"

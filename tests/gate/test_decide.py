@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategist.gate.decide import Tested as Case
-from strategist.gate.decide import decide_round, first_stage, hard_failure_test, is_complete, tally, win_test
+from strategist.gate.decide import decide_round, goes_on, hard_failure_test, is_complete, tally, win_test
 from strategist.records.evidence import Evidence, Pair, PairResult
 from strategist.stats import benjamini_hochberg, sign_test
 
@@ -29,7 +29,8 @@ def pair(letter: str, stage: Stage = 1) -> Pair:
 
 
 def case(first: str, second: str = "", shortage: int = 0, tries: int = 1) -> Case:
-    return Case(tuple(pair(x, 1) for x in first), tuple(pair(x, 2) for x in second), shortage, tries)
+    """Pairs up to the first look and behind it; without the latter it was stopped there."""
+    return Case((*(pair(x, 1) for x in first), *(pair(x, 2) for x in second)), shortage, tries, stopped=not second and not shortage)
 
 
 def decide(*rounds: Case) -> tuple[Evidence, ...]:
@@ -37,32 +38,41 @@ def decide(*rounds: Case) -> tuple[Evidence, ...]:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "kept"),
+    ("pairs", "at_first", "later"),
     [
-        ("wttt", True),
-        ("wwll", False),
-        ("tttt", False),
-        ("wwlt", True),
-        ("llll", False),
-        ("wwwH", True),
-        ("wwHS", True),
-        ("wwb", True),
-        ("wg", False),
+        ("wttt", True, True),
+        ("wwll", True, False),
+        ("tttt", True, False),
+        ("wwlt", True, True),
+        ("wltl", False, False),
+        ("llll", False, False),
+        ("wwwH", True, True),
+        ("wwHS", True, True),
+        ("wwb", True, True),
+        ("wg", True, False),
     ],
 )
-def test_the_first_stage_drops_what_is_not_ahead(pairs: str, kept: bool) -> None:
-    assert first_stage(case(pairs).first) is kept
+def test_a_look_drops_what_is_behind_and_later_what_is_not_ahead(pairs: str, at_first: bool, later: bool) -> None:
+    found = case(pairs).pairs
+    assert (goes_on(found, 18, first=True, fdr=0.1), goes_on(found, 18, first=False, fdr=0.1)) == (at_first, later)
+
+
+def test_a_look_drops_what_cannot_pass_any_more() -> None:
+    found = case("wwll" + "wttt").pairs
+    assert sign_test(3 + 4, 2) <= 0.1 < sign_test(3 + 3, 2)
+    assert goes_on(found, 4, first=False, fdr=0.1)
+    assert not goes_on(found, 3, first=False, fdr=0.1)
 
 
 def test_only_pairs_that_say_something_are_counted() -> None:
-    assert tally(case("wwltbg").first) == (2, 2, 1, 1)
-    assert win_test(case("", "wwwwwbbb").second) == sign_test(5, 0)
-    assert win_test(case("", "wwwwwggg").second) == sign_test(5, 3)
+    assert tally(case("wwltbg").pairs) == (2, 2, 1, 1)
+    assert win_test(case("", "wwwwwbbb").pairs) == sign_test(5, 0)
+    assert win_test(case("", "wwwwwggg").pairs) == sign_test(5, 3)
 
 
 @pytest.mark.parametrize(("pairs", "complete"), [("", False), ("wwwb", True), ("wwbb", False), ("wwgg", True), ("b", False), ("w", True)])
 def test_a_quarter_of_the_pairs_may_be_missing(pairs: str, complete: bool) -> None:
-    assert is_complete(case(pairs).first) is complete
+    assert is_complete(case(pairs).pairs) is complete
 
 
 def test_every_decision() -> None:
@@ -102,7 +112,7 @@ def test_a_refused_candidate_does_not_help_the_others_in() -> None:
     weak = case(GOOD, "www" + "l" + "t" * 8)
     strong = case(GOOD, "w" * 12)
     refused = case("wwww", "w" * 16 + "HHHH")
-    assert win_test(refused.first + refused.second) < 0.01
+    assert win_test(refused.pairs) < 0.01
     assert decide(weak, strong)[0].decision == "admitted"
     assert decide(weak, refused)[1].decision == "more_hard_failures"
     assert decide(weak, refused)[0].decision == "not_significant"
@@ -110,8 +120,8 @@ def test_a_refused_candidate_does_not_help_the_others_in() -> None:
 
 def test_hard_failures_are_compared_over_both_stages() -> None:
     one = case("wwwHS", "w" * 12 + "HHHH")
-    assert hard_failure_test(one.first + one.second) == sign_test(5, 1)
-    assert hard_failure_test(case("ggbb").first) == 1.0
+    assert hard_failure_test(one.pairs) == sign_test(5, 1)
+    assert hard_failure_test(case("ggbb").pairs) == 1.0
 
 
 def test_a_guided_turn_that_fails_can_cost_the_admission() -> None:
@@ -123,8 +133,8 @@ def test_a_guided_turn_that_fails_can_cost_the_admission() -> None:
 def test_the_test_is_over_both_stages_and_dropping_still_counts() -> None:
     both = decide(case("wwwt", "w" * 6 + "ll" + "tttt"))[0]
     assert (both.wins, both.p) == (9, sign_test(9, 2))
-    dropped = decide(case("wlll", ""))[0]
-    assert (dropped.decision, dropped.p) == ("dropped_first_stage", 1.0)
+    for dropped in decide(case("wlll"), case("wwwt", "wlll")._replace(stopped=True)):
+        assert (dropped.decision, dropped.p) == ("dropped_first_stage", 1.0)
 
 
 pairs_text = st.text(alphabet="wltHSbg", min_size=4, max_size=4)
@@ -134,7 +144,7 @@ rounds = st.lists(st.tuples(pairs_text, st.text(alphabet="wwwwltHSbg", min_size=
 @settings(max_examples=60, deadline=None)
 @given(texts=rounds)
 def test_admission_rests_on_what_evidence_says(texts: list[tuple[str, str]]) -> None:
-    kinds = [case(a, b if first_stage(case(a).first) and is_complete(case(a).first) else "") for a, b in texts]
+    kinds = [case(a, b if goes_on(case(a).pairs, len(b), first=True, fdr=0.1) and is_complete(case(a).pairs) else "") for a, b in texts]
     evidence = decide(*kinds)
     assert len(evidence) == len(kinds)
     for one in evidence:
@@ -155,14 +165,28 @@ def outcomes(count: int, win: float, loss: float) -> list[tuple[int, int, float]
     ]
 
 
-@pytest.mark.parametrize(("first", "second"), [(4, 1), (4, 8), (6, 11), (6, 28)])
+def counted(wins: int, losses: int, ties: int) -> tuple[Pair, ...]:
+    return case("w" * wins + "l" * losses + "t" * ties).pairs
+
+
+@pytest.mark.parametrize(("step", "size"), [(4, 5), (4, 12), (6, 17), (4, 22), (6, 34)])
 @pytest.mark.parametrize("even", [0.05, 0.25, 0.5])
-def test_the_test_is_exact_for_every_size_with_the_drop_in_between(first: int, second: int, even: float) -> None:
-    ps = [
-        (sign_test(w1 + w2, l1 + l2) if w1 > l1 else 1.0, p1 * p2)
-        for w1, l1, p1 in outcomes(first, even, even)
-        for w2, l2, p2 in outcomes(second, even, even)
-    ]
+def test_the_test_is_exact_for_every_size_with_the_looks_in_between(step: int, size: int, even: float) -> None:
+    """Every way a useless candidate can come out, with its probability: p is at most a level with at most that probability."""
+    going = {(0, 0): 1.0}
+    played, ps = 0, list[tuple[float, float]]()
+    while played < size:
+        more = min(step, size - played)
+        after: dict[tuple[int, int], float] = {}
+        for (w, x), share in going.items():
+            for w2, x2, p2 in outcomes(more, even, even):
+                after[w + w2, x + x2] = after.get((w + w2, x + x2), 0.0) + share * p2
+        first, played = played == 0, played + more
+        left = size - played
+        kept = {(w, x): left == 0 or goes_on(counted(w, x, played - w - x), left, first=first, fdr=0.1) for w, x in after}
+        ps += [(1.0, share) for at, share in after.items() if not kept[at]]
+        going = {at: share for at, share in after.items() if kept[at]}
+    ps += [(sign_test(w, x), share) for (w, x), share in going.items()]
     assert sum(share for _, share in ps) == pytest.approx(1)
     for level in (0.01, 0.05, 0.1, 0.3):
         assert sum(share for p, share in ps if p <= level) <= level
@@ -180,7 +204,7 @@ def realised(kinds: list[tuple[float, float]], rounds_played: int) -> tuple[floa
         played = []
         for win, loss in kinds:
             letters = ["".join(generator.choice(list("wlt"), size=n, p=[win, loss, 1 - win - loss])) for n in (4, 12)]
-            played.append(case(letters[0], letters[1] if first_stage(case(letters[0]).first) else ""))
+            played.append(case(letters[0], letters[1] if goes_on(case(letters[0]).pairs, 12, first=True, fdr=0.1) else ""))
         admitted = [kind for kind, one in zip(kinds, decide(*played), strict=True) if one.decision == "admitted"]
         false.append(sum(win == loss for win, loss in admitted) / max(1, len(admitted)))
         found.append(sum(win > loss for win, loss in admitted) / max(1, sum(win > loss for win, loss in kinds)))

@@ -43,7 +43,7 @@ def gate(
     candidates: Sequence[Candidate], answer: Answer, *, found: int = 40, settings: GateSettings | None = None, concurrency: int = 8
 ) -> tuple[Evidence, ...]:
     work = run_gate(
-        candidates, [moments(found)] * len(candidates), settings or GateSettings(first_stage=4, second_stage=12), answer,
+        candidates, [moments(found)] * len(candidates), settings or GateSettings(look=4, most=16), answer,
         k=3, student="test:student", snapshot_hash="abc", concurrency=concurrency,
     )  # fmt: skip
     return asyncio.run(work)
@@ -58,7 +58,7 @@ async def helped(scenario: Scenario, sample: int, candidate: Candidate | None) -
 
 def test_useful_candidates_are_admitted_and_useless_ones_are_not() -> None:
     names = ["idle-0", "good-0", "good-1", "idle-1", "idle-2", "good-2"]
-    evidence = gate([candidate(name) for name in names], helped, settings=GateSettings(first_stage=6, second_stage=20))
+    evidence = gate([candidate(name) for name in names], helped, settings=GateSettings(look=6, most=26))
     assert [one.decision == "admitted" for one in evidence] == [name.startswith("good") for name in names]
     best = evidence[1]
     assert (best.student, best.snapshot, best.replies, best.losses) == ("test:student", "abc", 52, 0)
@@ -108,8 +108,7 @@ def test_a_candidate_with_fewer_moments_than_a_full_test_has_is_tested_on_those(
     assert (one.decision, one.replies) == ("admitted", 26)
     assert [pair.stage for pair in one.pairs] == [1] * 4 + [2] * 9
     assert gate([candidate("good")], helped, found=12)[0].replies == 24
-    assert GateSettings(first_stage=15, second_stage=2).enough == 16, "the second stage is never empty"
-    assert GateSettings(first_stage=1, second_stage=4).enough == 5
+    assert (GateSettings(most=17).enough, GateSettings(most=5).enough) == (12, 5)
 
 
 def test_turns_under_way_never_exceed_the_limit() -> None:
@@ -150,7 +149,7 @@ def test_progress_counts_up_to_what_is_left() -> None:
     everyone = [candidate(name) for name in ("good-0", "idle-0", "idle-1", "idle-2", "idle-3")]
     found = [moments(n) for n in (13, 40, 40, 40, 14)]
     work = run_gate(
-        everyone, found, GateSettings(first_stage=4, second_stage=12), helped, k=3, student="s", snapshot_hash="",
+        everyone, found, GateSettings(look=4, most=16), helped, k=3, student="s", snapshot_hash="",
         progress=lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     evidence = asyncio.run(work)

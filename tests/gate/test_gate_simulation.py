@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 ROOT = Path(__file__).parents[2]
 
@@ -12,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_simulation_prints_its_table() -> None:
     done = subprocess.run([sys.executable, "-m", "evals.gate_simulation", "10"], cwd=ROOT, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ") and "sizes" not in line]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ") and "at most" not in line]
     assert lines[0].startswith("n = 10 rounds of 16 candidates a row, seed 0")
     assert len(rows) == 40
-    assert all(float(row[4].split()[0]) <= 0.2 for row in rows)
+    assert fmean(float(row[4].split()[0]) for row in rows) <= 0.1
     assert all((row[5] == "-") == (row[2] == "100%") for row in rows)

@@ -94,7 +94,7 @@ def small(folder: Path, *, calls: int | None = None, advisor: bool = False, **te
         advisor=told if advisor else AdvisorSettings(),
         customer=PlayerSettings(),
         teach=TeachSettings.model_validate({**sizes, **teach_changes}),
-        gate=GateSettings(first_stage=1, second_stage=6, fdr=0.4),
+        gate=GateSettings(look=1, most=7, fdr=0.4),
         retrieval=RetrievalSettings(embedder="hashed", floor=0.3),
         budget=BudgetSettings(calls=calls),
     )

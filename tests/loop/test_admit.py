@@ -254,7 +254,7 @@ def test_what_counts_as_alike_for_a_control_is_not_set_by_customers_drawn_for_ot
     assert alone == beside
 
 
-TWO_SIZES = GateSettings(first_stage=1, second_stage=9, least=4)
+TWO_SIZES = GateSettings(look=1, most=10, least=4)
 
 
 @pytest.mark.usefixtures("own_models")

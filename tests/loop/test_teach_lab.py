@@ -43,8 +43,8 @@ dev_personas = 2
 max_turns = 2
 
 [gate]
-first_stage = 1
-second_stage = 4
+look = 1
+most = 5
 fdr = 0.5
 
 [retrieval]
