@@ -129,7 +129,7 @@ def _difference(outcomes: Sequence[ArmOutcome], others: Sequence[ArmOutcome]) ->
 
 def main(arguments: Sequence[str]) -> str | None:
     """Run the study on the last run of a settings file; returns what is wrong, if anything."""
-    if not arguments or any(name not in VARIANTS for name in arguments[2:]):
+    if not arguments or any(name not in VARIANTS for name in arguments[2:]) or not all(word.isdigit() for word in arguments[1:2]):
         return __doc__
     seeds = int(arguments[1]) if len(arguments) > 1 else SEEDS
     return on_last_run(Path(arguments[0]), lambda deps: report(deps, seeds, arguments[2:] or list(VARIANTS)))

@@ -78,8 +78,8 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
 async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
     """The floor over these entries: fixed by settings, else where the entry found first begins to be more often right than wrong.
 
-    Counted at the states of the rounds' own conversations, which meet all issues alike. The gate's own customers were drawn for the
-    issues of its candidates, and would say that these are what customers mostly want."""
+    Found first means nearest by vectors. Counted at the states of the rounds' own conversations, which meet all issues alike. The
+    gate's own customers were drawn for the issues of its candidates, and would say that these are what customers mostly want."""
     if deps.settings.retrieval.floor is not None:
         return Floor(score=deps.settings.retrieval.floor, source="fixed")
     own = [e for e in entries if e.keys]

@@ -1,7 +1,7 @@
 """Embedders: text in, unit vectors out, each under an id that is stored with the library.
 
 An embedder is chosen once per library (`open_embedder`) and never swapped silently: vectors of two embedders do not compare, and the
-floor was fitted for one of them (`require_embedder`). In the order of preference: an embeddings endpoint, MiniLM-L6-v2 through
+floor was calibrated for one of them (`require_embedder`). In the order of preference: an embeddings endpoint, MiniLM-L6-v2 through
 onnxruntime, hashed vectors that need no file and no network. Nothing here knows a library, an index or a ranking.
 
 Invariants: vectors are float32 of shape (n, d) with rows of length 1; the same text gets the same vector whatever it is embedded with

@@ -18,15 +18,17 @@ guidance as measured for a 1.5B model, 24 moments, 72 samples an arm: bare 25 pa
 PRECISION = 0.5
 """How likely to be right an entry must be to be placed. By H / (H + L) 0.36 would do; but what a wrong line does besides is not in H."""
 MIN_STRANGERS = 10
-"""With fewer wrong ones, or scores of strangers, there is nothing to calibrate on."""
+"""With fewer wrong ones, or scores of strangers, there is nothing to calibrate on; no floor rests on fewer moments at or above it."""
+EQUAL = 0.9999
+"""What equal texts reach, however their cosine is rounded."""
 
 
 def precise_floor(found: Sequence[tuple[float, bool]], precision: float = PRECISION) -> Floor:
-    """The lowest score at which what is found first is right with at least this probability; 1 if there is none.
+    """The lowest score at which what is found first is right with at least this probability; `EQUAL` if there is none.
 
     `found`: for each moment the score in [0, 1] of the entry that is found first, and whether it was written for such moments. The
     probability is fitted as a non-decreasing function of the score (isotonic regression; Barlow et al. 1972, "Statistical inference under
-    order restrictions"). With few wrong ones among them, `START`.
+    order restrictions"); moments of one customer count as independent. With few wrong ones among them, `START`. Cut to four places.
     """
     import numpy as np
     from scipy.optimize import isotonic_regression
@@ -37,8 +39,9 @@ def precise_floor(found: Sequence[tuple[float, bool]], precision: float = PRECIS
     count = np.bincount(position)
     share = np.bincount(position, weights=[float(right) for _, right in found]) / count
     reached = np.flatnonzero(isotonic_regression(share, weights=count).x >= precision)
-    lowest = float(grid[reached[0]]) if reached.size else 1.0
-    return Floor(score=math.floor(lowest * 1e6) / 1e6, source="calibration", pairs=len(found))
+    supported = reached.size and count[reached[0] :].sum() >= MIN_STRANGERS
+    lowest = min(float(grid[reached[0]]), EQUAL) if supported else EQUAL
+    return Floor(score=math.floor(lowest * 1e4) / 1e4, source="calibration", pairs=len(found))
 
 
 def calibrate_floor(strangers: Sequence[float], quantile: float = 0.95) -> Floor:

@@ -104,7 +104,8 @@ class Retriever:
     async def explain(self, moment: Moment, *, tried: str = "") -> Explanation:
         """The guidance of a moment together with everything it rests on.
 
-        `tried` is for the gate: the entry of this id is used as if it reached the floor, all else is as in service."""
+        `tried` is for the gate: the entry of this id is used as if it reached the floor, all else is as in service: far behind the first
+        it is not used."""
         key, floor = self._key(moment), self.floor
         if not self._rows and not self._general:
             return Explanation(key, floor, (), (), Guidance(reason="empty"))

@@ -118,7 +118,7 @@ def test_a_refused_candidate_does_not_help_the_others_in() -> None:
     assert decide(weak, refused)[0].decision == "not_significant"
 
 
-def test_hard_failures_are_compared_over_both_stages() -> None:
+def test_hard_failures_are_compared_over_all_pairs() -> None:
     one = case("wwwHS", "w" * 12 + "HHHH")
     assert hard_failure_test(one.pairs) == sign_test(5, 1)
     assert hard_failure_test(case("ggbb").pairs) == 1.0
@@ -130,7 +130,7 @@ def test_a_guided_turn_that_fails_can_cost_the_admission() -> None:
     assert decide(case(GOOD, "w" * 2 + "g" * 3 + "t" * 7))[0].decision == "not_significant"
 
 
-def test_the_test_is_over_both_stages_and_dropping_still_counts() -> None:
+def test_the_test_is_over_all_pairs_and_dropping_still_counts() -> None:
     both = decide(case("wwwt", "w" * 6 + "ll" + "tttt"))[0]
     assert (both.wins, both.p) == (9, sign_test(9, 2))
     for dropped in decide(case("wlll"), case("wwwt", "wlll")._replace(stopped=True)):
@@ -203,8 +203,10 @@ def realised(kinds: list[tuple[float, float]], rounds_played: int) -> tuple[floa
     for _ in range(rounds_played):
         played = []
         for win, loss in kinds:
-            letters = ["".join(generator.choice(list("wlt"), size=n, p=[win, loss, 1 - win - loss])) for n in (4, 12)]
-            played.append(case(letters[0], letters[1] if goes_on(case(letters[0]).pairs, 12, first=True, fdr=0.1) else ""))
+            letters = "".join(generator.choice(list("wlt"), size=16, p=[win, loss, 1 - win - loss]))
+            looks = [goes_on(case(letters[:at]).pairs, 16 - at, first=at == 4, fdr=0.1) for at in (4, 8, 12)]
+            end = 16 if all(looks) else 4 * (1 + looks.index(False))
+            played.append(case(letters[:4], letters[4:end])._replace(stopped=end < 16))
         admitted = [kind for kind, one in zip(kinds, decide(*played), strict=True) if one.decision == "admitted"]
         false.append(sum(win == loss for win, loss in admitted) / max(1, len(admitted)))
         found.append(sum(win > loss for win, loss in admitted) / max(1, sum(win > loss for win, loss in kinds)))

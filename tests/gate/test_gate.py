@@ -111,6 +111,31 @@ def test_a_candidate_with_fewer_moments_than_a_full_test_has_is_tested_on_those(
     assert (GateSettings(most=17).enough, GateSettings(most=5).enough) == (12, 5)
 
 
+@pytest.mark.parametrize(
+    ("results", "found", "pairs"),
+    [
+        ("wl" * 2 + "l" * 20, 22, 8),  # level at the first look goes on, not ahead at the second is dropped
+        ("wllw" + "w" * 18, 22, 22),
+        ("wlll" + "w" * 20, 22, 4),  # behind at the first look
+        ("wwlwwlwwllwlwl" + "t" * 8, 22, 20),  # ahead, but past hope
+        ("wlwlwlwt" + "t" * 4, 12, 12),  # a small test is played to its end: it comes again
+    ],
+)
+def test_looks_stop_what_is_behind_or_past_hope(results: str, found: int, pairs: int) -> None:
+    """The moments of a candidate are won, lost and tied in the order they are played."""
+    order: dict[str, int] = {}
+
+    async def scripted(scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
+        place = order.setdefault(scenario.id, len(order))
+        guided = {"w": PASS, "l": FAIL, "t": FAIL}[results[place]]
+        bare = {"w": FAIL, "l": PASS, "t": FAIL}[results[place]]
+        return Answered(bare if candidate is None else guided)
+
+    (one,) = gate([candidate("c")], scripted, settings=GateSettings(look=4, most=22), found=found, concurrency=1)
+    assert (len(one.pairs), one.replies) == (pairs, 2 * pairs)
+    assert (one.decision == "dropped_first_stage") == (pairs < found)
+
+
 def test_turns_under_way_never_exceed_the_limit() -> None:
     running, peak = 0, 0
 

@@ -14,6 +14,7 @@ from strategist.loop.consolidate import tested_keys as keys_after_test
 from strategist.loop.deps import Deps
 from strategist.records.evidence import Evidence, PairResult
 from strategist.records.library import Candidate, Entry, Event, Floor, Snapshot, Strategy
+from strategist.retrieval.floor import START
 from tests.loop.made import PURE, candidate, entry, evidence, key, pair, scenario
 from tests.loop.small import small, with_deps
 
@@ -119,6 +120,18 @@ def test_the_gates_own_customers_do_not_calibrate_the_floor(tmp_path: Path) -> N
     before, after = with_deps(settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"floor": None})}), work)
     assert before == after
     assert (after.source, 0.4 < after.score < 0.9) == ("calibration", True)
+
+
+@pytest.mark.usefixtures("own_models")
+def test_a_fixed_floor_and_one_without_anything_to_calibrate_on(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> Floor:
+        return await floor_for(deps, 0, [entry("e", "Ask.", keys=[key("k", text=KEY)])])
+
+    settings = small(tmp_path / "fixed")
+    assert with_deps(settings, work) == Floor(score=settings.retrieval.floor or 0, source="fixed")
+    own = small(tmp_path / "none")
+    free = own.model_copy(update={"retrieval": own.retrieval.model_copy(update={"floor": None})})
+    assert with_deps(free, work) == Floor(score=START, source="start")
 
 
 @pytest.mark.usefixtures("own_models")

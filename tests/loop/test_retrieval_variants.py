@@ -26,6 +26,8 @@ def measured(folder: Path) -> Settings:
 def learn(deps: Deps) -> None:
     """A run that left one entry."""
     states = [scenario(f"s{i}", persona=f"train-{i}-0", text=f"parcel number {'abcdefghijkl'[i]}", issue="login") for i in range(12)]
+    for i, (text, issues) in enumerate([("my parcel is", ["late"] * 4 + ["login"] * 6), ("parcel is late", ["late"] * 9 + ["login"] * 3)]):
+        states += [scenario(f"t{i}{j}", persona=f"train-{50 + 20 * i + j}-0", text=text, issue=issue) for j, issue in enumerate(issues)]
     deps.store.put_documents(deps.run.id, "scenario", [(s.id, 0, i, s) for i, s in enumerate(states)])
     one = entry("e", LINE, keys=[key("hello\nwhich parcel\nmy parcel is late", issue="late")])
     after = Snapshot(entries=(one,), floor=None, embedder=deps.embedder.id)
@@ -44,7 +46,7 @@ def test_variants_place_by_their_own_keys_and_floors(tmp_path: Path) -> None:
         floors = [sources[name].inner.floor for name in ("bold", "careful")]
         assert floors[0] is not None
         assert floors[1] is not None
-        assert floors[0] <= floors[1]
+        assert floors[0] < floors[1]
         return {name: [bool((await source.guidance(m)).lines) for m in (same_words, far)] for name, source in sources.items()}
 
     found = with_deps(measured(tmp_path), work)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategist.records.library import Floor
-from strategist.retrieval.floor import MIN_STRANGERS, PRECISION, START, calibrate_floor, precise_floor
+from strategist.retrieval.floor import EQUAL, MIN_STRANGERS, PRECISION, START, calibrate_floor, precise_floor
 
 
 def test_calibration_is_the_percentile_of_what_strangers_reach() -> None:
@@ -35,7 +35,7 @@ def test_the_floor_stands_where_what_is_found_is_more_often_right_than_wrong() -
     moments = found((0.2, 1, 20), (0.4, 4, 6), (0.6, 6, 4), (0.8, 9, 1))
     assert precise_floor(moments) == Floor(score=0.6, source="calibration", pairs=51)
     assert precise_floor(moments, 0.3).score == 0.4
-    assert precise_floor(moments, 0.9).score == 0.8
+    assert precise_floor(moments, 0.9).score == 0.8, "ten moments are enough"
     assert precise_floor(moments[::-1]) == precise_floor(moments)
 
 
@@ -44,8 +44,13 @@ def test_a_few_right_ones_at_a_low_score_do_not_lower_the_floor() -> None:
 
 
 def test_where_nothing_found_is_right_only_equal_texts_pass() -> None:
-    assert precise_floor(found((0.3, 0, 20), (0.9, 0, 5))).score == 1.0
-    assert precise_floor(found((0.3, 0, 20), (1.0000002, 5, 0))).score == 1.0
+    for moments in (found((0.3, 0, 20), (0.9, 0, 5)), found((0.3, 0, 20), (1.0000002, 10, 0))):
+        assert precise_floor(moments).score == EQUAL < 0.9999999, "an equal text reaches it, however its cosine is rounded"
+
+
+def test_a_floor_does_not_rest_on_a_handful() -> None:
+    assert precise_floor(found((0.3, 0, 20), (0.7, MIN_STRANGERS - 1, 0))).score == EQUAL
+    assert precise_floor(found((0.3, 0, 20), (0.7, MIN_STRANGERS, 0))).score == 0.7
 
 
 def test_where_nothing_found_is_wrong_there_is_nothing_to_calibrate_on() -> None:
