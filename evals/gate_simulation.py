@@ -92,11 +92,12 @@ def simulate(design: Design, world: World, *, rounds: int = ROUNDS, seed: int = 
 def _play(design: Design, rates: tuple[float, float, float], fdr: float, generator: np.random.Generator) -> Tested:
     pairs: tuple[Pair, ...] = ()
     left = design.first + design.second
+    hope = fdr if left >= GateSettings().most else None  # smaller tests are made again
     while True:
         step = min(design.first, left)
         pairs += _draw(step, 2 if pairs else 1, rates, generator)
         left -= step
-        if not left or not goes_on(pairs, left, first=len(pairs) == design.first, fdr=fdr):
+        if not left or not goes_on(pairs, left, first=len(pairs) == design.first, hope=hope):
             return Tested(pairs, stopped=left > 0)
 
 

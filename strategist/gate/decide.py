@@ -22,8 +22,8 @@ from strategist.stats import benjamini_hochberg, mcnemar_one_sided, sign_test
 MISSING_SHARE = 0.25
 """Up to this share of the pairs may be missing at a look and in the end; with more the test is incomplete."""
 
-
 _UNTESTED: tuple[Decision, ...] = ("too_few_moments", "incomplete", "dropped_first_stage")
+"""Without all their pairs: p is 1."""
 
 
 class Tested(NamedTuple):
@@ -56,14 +56,15 @@ def is_complete(pairs: Sequence[Pair]) -> bool:
     return len(pairs) > 0 and tally(pairs).missing <= math.floor(MISSING_SHARE * len(pairs))
 
 
-def goes_on(pairs: Sequence[Pair], left: int, *, first: bool, fdr: float) -> bool:
+def goes_on(pairs: Sequence[Pair], left: int, *, first: bool, hope: float | None) -> bool:
     """Whether a candidate goes on after a look at its pairs so far, with `left` more to come.
 
-    At the first look it must not be behind (as many losses as wins may be luck of the few), later it must be ahead; and it must still be
-    able to reach p <= `fdr` if it won all that are left, without which no round admits it. A hard failure more is a loss already."""
+    At the first look it must not be behind (as many losses as wins may be luck of the few), later it must be ahead. With `hope`, the
+    false discovery rate, it must still be able to reach a p as low if it won all that are left, without which no round admits it. A hard
+    failure more is a loss already."""
     counts = tally(pairs)
     ahead = counts.wins >= counts.losses if first else counts.wins > counts.losses
-    return ahead and sign_test(counts.wins + left, counts.losses) <= fdr
+    return ahead and (hope is None or sign_test(counts.wins + left, counts.losses) <= hope)
 
 
 def win_test(pairs: Sequence[Pair]) -> float:

@@ -57,8 +57,9 @@ async def run_gate(
         for index, played in zip(going, await in_order(work), strict=True):
             pairs[index] += played
         left = {index: len(moments[index]) - len(pairs[index]) for index in going}
-        hope = {index: settings.fdr if len(moments[index]) == settings.most else 1.0 for index in going}  # a small test is made again
-        kept = [i for i in going if left[i] and is_complete(pairs[i]) and goes_on(pairs[i], left[i], first=start == 0, fdr=hope[i])]
+        # a small test that is not significant is made again: there what has no hope now is not dropped for good
+        hope = {i: settings.fdr if len(moments[i]) == settings.most else None for i in going}
+        kept = [i for i in going if left[i] and is_complete(pairs[i]) and goes_on(pairs[i], left[i], first=start == 0, hope=hope[i])]
         turns.expect_fewer(2 * sum(left[index] for index in going if index not in kept))
         going, start = kept, start + step
     tested = []

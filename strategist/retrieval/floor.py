@@ -18,7 +18,7 @@ guidance as measured for a 1.5B model, 24 moments, 72 samples an arm: bare 25 pa
 PRECISION = 0.5
 """How likely to be right an entry must be to be placed. By H / (H + L) 0.36 would do; but what a wrong line does besides is not in H."""
 MIN_STRANGERS = 10
-"""With fewer wrong ones, or scores of strangers, there is nothing to calibrate on; no floor rests on fewer moments at or above it."""
+"""With fewer wrong ones, or scores of strangers, there is nothing to calibrate on; a floor with fewer moments above it is not trusted."""
 EQUAL = 0.9999
 """What equal texts reach, however their cosine is rounded."""
 
@@ -28,20 +28,23 @@ def precise_floor(found: Sequence[tuple[float, bool]], precision: float = PRECIS
 
     `found`: for each moment the score in [0, 1] of the entry that is found first, and whether it was written for such moments. The
     probability is fitted as a non-decreasing function of the score (isotonic regression; Barlow et al. 1972, "Statistical inference under
-    order restrictions"); moments of one customer count as independent. With few wrong ones among them, `START`. Cut to four places.
+    order restrictions"); moments of one customer count as independent. Where few moments reach that score, it is at least what one wrong
+    one in twenty reaches. With few wrong ones, `START`. Cut to four places.
     """
     import numpy as np
     from scipy.optimize import isotonic_regression
 
-    if sum(not right for _, right in found) < MIN_STRANGERS:
+    wrong = [min(score, 1.0) for score, right in found if not right]
+    if len(wrong) < MIN_STRANGERS:
         return Floor(score=START, source="start", pairs=len(found))
     grid, position = np.unique(np.clip([score for score, _ in found], 0, 1), return_inverse=True)
     count = np.bincount(position)
     share = np.bincount(position, weights=[float(right) for _, right in found]) / count
     reached = np.flatnonzero(isotonic_regression(share, weights=count).x >= precision)
-    supported = reached.size and count[reached[0] :].sum() >= MIN_STRANGERS
-    lowest = min(float(grid[reached[0]]), EQUAL) if supported else EQUAL
-    return Floor(score=math.floor(lowest * 1e4) / 1e4, source="calibration", pairs=len(found))
+    lowest = float(grid[reached[0]]) if reached.size else EQUAL
+    if reached.size and count[reached[0] :].sum() < MIN_STRANGERS:
+        lowest = max(lowest, float(np.quantile(wrong, 0.95)))
+    return Floor(score=math.floor(min(lowest, EQUAL) * 1e4) / 1e4, source="calibration", pairs=len(found))
 
 
 def calibrate_floor(strangers: Sequence[float], quantile: float = 0.95) -> Floor:

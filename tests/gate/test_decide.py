@@ -54,14 +54,14 @@ def decide(*rounds: Case) -> tuple[Evidence, ...]:
 )
 def test_a_look_drops_what_is_behind_and_later_what_is_not_ahead(pairs: str, at_first: bool, later: bool) -> None:
     found = case(pairs).pairs
-    assert (goes_on(found, 18, first=True, fdr=0.1), goes_on(found, 18, first=False, fdr=0.1)) == (at_first, later)
+    assert (goes_on(found, 18, first=True, hope=0.1), goes_on(found, 18, first=False, hope=0.1)) == (at_first, later)
 
 
 def test_a_look_drops_what_cannot_pass_any_more() -> None:
     found = case("wwll" + "wttt").pairs
     assert sign_test(3 + 4, 2) <= 0.1 < sign_test(3 + 3, 2)
-    assert goes_on(found, 4, first=False, fdr=0.1)
-    assert not goes_on(found, 3, first=False, fdr=0.1)
+    assert goes_on(found, 4, first=False, hope=0.1)
+    assert not goes_on(found, 3, first=False, hope=0.1)
 
 
 def test_only_pairs_that_say_something_are_counted() -> None:
@@ -144,7 +144,7 @@ rounds = st.lists(st.tuples(pairs_text, st.text(alphabet="wwwwltHSbg", min_size=
 @settings(max_examples=60, deadline=None)
 @given(texts=rounds)
 def test_admission_rests_on_what_evidence_says(texts: list[tuple[str, str]]) -> None:
-    kinds = [case(a, b if goes_on(case(a).pairs, len(b), first=True, fdr=0.1) and is_complete(case(a).pairs) else "") for a, b in texts]
+    kinds = [case(a, b if goes_on(case(a).pairs, len(b), first=True, hope=0.1) and is_complete(case(a).pairs) else "") for a, b in texts]
     evidence = decide(*kinds)
     assert len(evidence) == len(kinds)
     for one in evidence:
@@ -183,7 +183,7 @@ def test_the_test_is_exact_for_every_size_with_the_looks_in_between(step: int, s
                 after[w + w2, x + x2] = after.get((w + w2, x + x2), 0.0) + share * p2
         first, played = played == 0, played + more
         left = size - played
-        kept = {(w, x): left == 0 or goes_on(counted(w, x, played - w - x), left, first=first, fdr=0.1) for w, x in after}
+        kept = {(w, x): left == 0 or goes_on(counted(w, x, played - w - x), left, first=first, hope=0.1) for w, x in after}
         ps += [(1.0, share) for at, share in after.items() if not kept[at]]
         going = {at: share for at, share in after.items() if kept[at]}
     ps += [(sign_test(w, x), share) for (w, x), share in going.items()]
@@ -204,7 +204,7 @@ def realised(kinds: list[tuple[float, float]], rounds_played: int) -> tuple[floa
         played = []
         for win, loss in kinds:
             letters = "".join(generator.choice(list("wlt"), size=16, p=[win, loss, 1 - win - loss]))
-            looks = [goes_on(case(letters[:at]).pairs, 16 - at, first=at == 4, fdr=0.1) for at in (4, 8, 12)]
+            looks = [goes_on(case(letters[:at]).pairs, 16 - at, first=at == 4, hope=0.1) for at in (4, 8, 12)]
             end = 16 if all(looks) else 4 * (1 + looks.index(False))
             played.append(case(letters[:4], letters[4:end])._replace(stopped=end < 16))
         admitted = [kind for kind, one in zip(kinds, decide(*played), strict=True) if one.decision == "admitted"]

@@ -48,9 +48,11 @@ def test_where_nothing_found_is_right_only_equal_texts_pass() -> None:
         assert precise_floor(moments).score == EQUAL < 0.9999999, "an equal text reaches it, however its cosine is rounded"
 
 
-def test_a_floor_does_not_rest_on_a_handful() -> None:
-    assert precise_floor(found((0.3, 0, 20), (0.7, MIN_STRANGERS - 1, 0))).score == EQUAL
-    assert precise_floor(found((0.3, 0, 20), (0.7, MIN_STRANGERS, 0))).score == 0.7
+def test_a_handful_of_right_ones_is_not_trusted_alone_and_shuts_nobody_out() -> None:
+    assert precise_floor(found((0.3, 0, 20), (0.8, 0, 4), (0.7, 1, 0), (0.9, 4, 0))).score == 0.9
+    assert precise_floor(found((0.3, 0, 20), (0.8, 0, 4), (0.85, 4, 0))).score == 0.85
+    assert precise_floor(found((0.3, 0, 20), (0.6, 3, 1), (0.62, 1, 1))).score == 0.6, "by the wrong ones 0.6, too"
+    assert precise_floor(found((0.3, 0, 60), (0.5, 0, 20), (0.4, 3, 0))).score == EQUAL, "wrong ones above: none is right more often"
 
 
 def test_where_nothing_found_is_wrong_there_is_nothing_to_calibrate_on() -> None:
