@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from evals.ceiling import WAYS, guide_for, main, report
-from strategist.conversation import opening_scenario
+from strategist.conversation import opening_scenario, replay
 from strategist.loop.deps import Deps
+from strategist.records.base import stable_int
+from strategist.records.library import Guidance
 from tests.loop.small import small, with_deps
 
 
@@ -18,13 +20,18 @@ def test_the_line_for_the_failing_check_is_placed(tmp_path: Path) -> None:
 
     async def work(deps: Deps) -> dict[str, int]:
         found = dict.fromkeys(WAYS, 0)
-        handbook = {check.advice: check for check in deps.domain.checks if check.advice}
+        advice = {check.id: check.advice for check in deps.domain.checks}
         for persona in deps.domain.personas("dev", 8):
             state = await opening_scenario(deps.customer, deps.domain, persona)
+            bare = await replay(
+                deps.agent(None), deps.domain, state, guidance=Guidance(reason="off"), purpose="coach", sample=stable_int(1, 0, 0)
+            )
+            failing = {advice[verdict.check] for verdict in bare.verdicts if verdict.passed is False}
             for name, way in WAYS.items():
                 lines = (await guide_for(deps, way, 1)(state)).lines
                 assert len(lines) <= way.lines
-                assert all(line in handbook for line in lines)
+                if not way.coached:
+                    assert set(lines) == failing - {None}
                 found[name] += bool(lines)
         return found
 
