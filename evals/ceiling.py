@@ -1,4 +1,4 @@
-"""How far could guidance take a student at best, if retrieval and library were perfect?
+"""How far does it take a student to be told at every turn what the handbook says of its failures?
 
     python -m evals.ceiling SETTINGS [SEEDS]    default 3 seeds; calls are cached, so it can be stopped
 

@@ -28,7 +28,7 @@ class Evidence(Record):
     """What admission rests on.
 
     `p` is the exact one-sided sign test over all pairs, 1 where the test was stopped or is not complete; `q` is Benjamini-Hochberg
-    adjusted over the round."""
+    adjusted over the round. `dropped_first_stage` stands for a test that was stopped at any look."""
 
     decision: Decision
     pairs: tuple[Pair, ...] = ()

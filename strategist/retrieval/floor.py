@@ -34,7 +34,7 @@ def precise_floor(found: Sequence[tuple[float, bool]], precision: float = PRECIS
     import numpy as np
     from scipy.optimize import isotonic_regression
 
-    wrong = [min(score, 1.0) for score, right in found if not right]
+    wrong = [score for score, right in found if not right]
     if len(wrong) < MIN_STRANGERS:
         return Floor(score=START, source="start", pairs=len(found))
     grid, position = np.unique(np.clip([score for score, _ in found], 0, 1), return_inverse=True)
@@ -43,7 +43,7 @@ def precise_floor(found: Sequence[tuple[float, bool]], precision: float = PRECIS
     reached = np.flatnonzero(isotonic_regression(share, weights=count).x >= precision)
     lowest = float(grid[reached[0]]) if reached.size else EQUAL
     if reached.size and count[reached[0] :].sum() < MIN_STRANGERS:
-        lowest = max(lowest, float(np.quantile(wrong, 0.95)))
+        lowest = max(lowest, calibrate_floor(wrong).score)
     return Floor(score=math.floor(min(lowest, EQUAL) * 1e4) / 1e4, source="calibration", pairs=len(found))
 
 
