@@ -63,8 +63,6 @@ candidates = 12
 dev_personas = 12
 
 [gate]
-look = 6                            # of lines that win 58 and lose 17 of 100, as its do, 9 % are behind after 4 moments, 6 % after 6
-most = 34                           # 22 moments would miss half of them
 extra_turns = 8                     # what matters most to it are things said in the middle of rare conversations
 own_phase = true                    # openings cost nothing: without this, lines about later turns are tested mostly on openings
 
