@@ -1,20 +1,22 @@
 """consolidate: what the gate admitted goes into the library, in one transaction, and the injection floor is calibrated anew.
 
-A candidate whose text stands in the library already widens that entry's keys; anything else becomes a new entry. Markers, and the snapshot
-that is written last, make a second run of this node do nothing.
+A candidate whose text stands in the library already widens that entry's keys; anything else becomes a new entry. Entries are also found
+where the rounds' conversations failed what their lines mend. Markers, and the snapshot that is written last, make a second run of this
+node do nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strategist.loop.admit import known_states
+from strategist.loop.coached import Coached
 from strategist.loop.deps import Count, Deps
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
-from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, Snapshot, text_of
+from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, Snapshot, Strategy, text_of
 from strategist.records.trace import Scenario
 from strategist.retrieval.floor import precise_floor
 
@@ -46,22 +48,69 @@ def _write(deps: Deps, round_: int, admitted: Sequence[Candidate], evidence: Map
     the snapshot is not touched."""
     after = {e.id: e for e in deps.snapshot(round_).entries}
     states = {s.id: s for s in known_states(deps, round_, extras=True)}
+    mends = mended_checks([c for r in range(round_ + 1) for c in deps.store.documents(deps.run.id, "coached", Coached, r)])
+    wider = {e.id: failing_keys(e.keys, e.strategies, mends, states.values()) for e in after.values() if e.scope == "specific"}
     known = {text_of(e.strategies): e for e in after.values() if e.strategies and e.scope == "specific"}
     new: list[Entry] = []
     for candidate in admitted:
         twin = known.get(text_of(candidate.strategies)) if candidate.scope == "specific" else None
         if twin is None:
-            new.append(_entry(deps, round_, candidate, evidence[candidate.id], states))
-            continue
-        after[twin.id] = after[twin.id].with_keys(candidate.keys)
-        now = deps.library.get(twin.id)
-        if text_of(now.strategies) == text_of(twin.strategies) and now.status in SERVABLE:
-            reason = f"round {round_}: same text, tested on {candidate.id}"
-            deps.library.widen(twin.id, candidate.keys, actor="strategist", reason=reason, marker=_marker(deps, round_, candidate.id))
+            new.append(_entry(deps, round_, candidate, evidence[candidate.id], states, mends))
+        else:
+            wider[twin.id] = (*candidate.keys, *wider[twin.id])
+    for id_, keys in wider.items():
+        after[id_] = _widen(deps, round_, after[id_], keys)
     deps.library.add(new, actor="strategist", reason=f"admitted in round {round_}", marker=_marker(deps, round_, "add"))
     there = {e.id: e.version for e in deps.library.entries()}
     after |= {e.id: e.model_copy(update={"version": there[e.id]}) for e in new if e.id in there}  # the others say what a person retired
     return tuple(after[name] for name in sorted(after))
+
+
+def _widen(deps: Deps, round_: int, entry: Entry, keys: Sequence[Key]) -> Entry:
+    """Let an entry be found under more keys, here and in the library if its text still stands there."""
+    fresh = _distinct((*entry.keys, *keys))[len(_distinct(entry.keys)) : max(MAX_KEYS, len(entry.keys))]
+    if not fresh:
+        return entry
+    now = deps.library.get(entry.id)
+    if text_of(now.strategies) == text_of(entry.strategies) and now.status in SERVABLE:
+        reason = f"round {round_}: tested or needed at these moments, too"
+        deps.library.widen(entry.id, fresh, actor="strategist", reason=reason, marker=_marker(deps, round_, entry.id))
+    return entry.with_keys(fresh)
+
+
+def mended_checks(coached: Iterable[Coached]) -> dict[str, frozenset[str]]:
+    """Line -> checks that the student failed without it and passed with it, in coaching. Pure."""
+    found: dict[str, set[str]] = {}
+    for one in coached:
+        for attempt in one.attempts[1:]:
+            failed = {v.check for v in one.attempts[0].verdicts if v.passed is False}
+            passed = {v.check for v in attempt.verdicts if v.passed}
+            for line in attempt.lines:
+                found.setdefault(line, set()).update(failed & passed)
+    return {line: frozenset(checks) for line, checks in found.items()}
+
+
+def failing_keys(
+    keys: Sequence[Key], strategies: Sequence[Strategy], mends: Mapping[str, frozenset[str]], states: Iterable[Scenario]
+) -> tuple[Key, ...]:
+    """The states of the same issues at which the student failed what these lines mend: there they are needed, too. Pure.
+
+    Not where else such a check fails: what is needed there may be something else, and the line was not tested there."""
+    issues = {key.issue for key in keys}
+    checks = frozenset[str]().union(*(mends.get(s.text, frozenset()) for s in strategies))
+    return tuple(_key(s) for s in states if s.issue in issues and any(v.passed is False and v.check in checks for v in s.verdicts))
+
+
+def _key(state: Scenario) -> Key:
+    return Key(scenario=state.id, persona=state.persona, issue=state.issue, text=state.key)
+
+
+def _distinct(keys: Iterable[Key]) -> tuple[Key, ...]:
+    """One key per text, the first."""
+    found: dict[str, Key] = {}
+    for key in keys:
+        found.setdefault(key.text, key)
+    return tuple(found.values())
 
 
 def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> tuple[Key, ...]:
@@ -69,10 +118,7 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
     finds it again. One win elsewhere is mostly luck, and its key would draw the entry to a matter it was not written for. Pure."""
     issues = {key.issue for key in candidate.keys}
     won = [states[pair.scenario] for pair in evidence.pairs if pair.result == "win" and pair.scenario in states]
-    keys: dict[str, Key] = {}
-    for key in (*candidate.keys, *(Key(scenario=s.id, persona=s.persona, issue=s.issue, text=s.key) for s in won if s.issue in issues)):
-        keys.setdefault(key.text, key)
-    return tuple(keys.values())[:MAX_KEYS]
+    return _distinct((*candidate.keys, *(_key(s) for s in won if s.issue in issues)))[:MAX_KEYS]
 
 
 async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
@@ -113,12 +159,23 @@ def _evidence(deps: Deps, round_: int) -> list[tuple[str, Evidence]]:
     return list(zip([c.id for c in candidates], deps.store.documents(deps.run.id, "evidence", Evidence, round_), strict=True))
 
 
-def _entry(deps: Deps, round_: int, candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> Entry:
+def _entry(
+    deps: Deps,
+    round_: int,
+    candidate: Candidate,
+    evidence: Evidence,
+    states: dict[str, Scenario],
+    mends: Mapping[str, frozenset[str]],
+) -> Entry:
+    keys: tuple[Key, ...] = ()
+    if candidate.scope == "specific":
+        needed = failing_keys(candidate.keys, candidate.strategies, mends, states.values())
+        keys = _distinct((*tested_keys(candidate, evidence, states), *needed))[:MAX_KEYS]
     content = {"domain": deps.domain.name, "lines": [s.text for s in candidate.strategies], "keys": [k.text for k in candidate.keys]}
     return entry_of(candidate, id="e" + digest(content, 12)).model_copy(
         update={
             "status": "admitted",
-            "keys": tested_keys(candidate, evidence, states) if candidate.scope == "specific" else (),
+            "keys": keys,
             "domain": deps.domain.name,
             "brief_hash": deps.domain.brief_hash,
             "student": deps.student.model_name,

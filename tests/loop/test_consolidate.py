@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategist.loop.consolidate import MAX_KEYS, consolidate, floor_for, found_first
+from strategist.loop.coached import Coached
+from strategist.loop.consolidate import MAX_KEYS, consolidate, failing_keys, floor_for, found_first, mended_checks
 from strategist.loop.consolidate import tested_keys as keys_after_test
 from strategist.loop.deps import Deps
 from strategist.records.evidence import Evidence, PairResult
 from strategist.records.library import Candidate, Entry, Event, Floor, Snapshot, Strategy
+from strategist.records.trace import Scenario, Verdict
 from strategist.retrieval.floor import START
+from strategist.roles.protocols import Attempt
 from tests.loop.made import PURE, candidate, entry, evidence, key, pair, scenario
 from tests.loop.small import small, with_deps
 
@@ -42,6 +45,64 @@ def test_keys_are_those_it_was_coached_on_and_behind_them_those_of_its_issues_th
     assert {k.scenario for k in keys[len(own) :]} <= won & set(STATES)
     reach = {STATES[s].key for s in won & set(STATES)} | {k.text for k in one.keys}
     assert len(keys) == min(MAX_KEYS, len(reach))
+
+
+def attempt(lines: tuple[str, ...] = (), **verdicts: bool) -> Attempt:
+    """A reply under these lines; which checks it passed."""
+    return Attempt(text="reply", lines=lines, verdicts=tuple(Verdict(check=c, hard=False, passed=p) for c, p in verdicts.items()))
+
+
+def test_a_line_mends_what_failed_without_it_and_passed_with_it() -> None:
+    coached = [
+        Coached(scenario="s1", kind="candidate", attempts=(attempt(a=False, b=False, c=True), attempt(("A",), a=True, b=False, c=True))),
+        Coached(scenario="s2", kind="refusal", attempts=(attempt(b=False), attempt(("A", "B"), b=True))),
+        Coached(scenario="s3", kind="refusal", attempts=(attempt(d=False), attempt(("C",), d=False), attempt(("D",), d=True))),
+        Coached(scenario="s4", kind="failed"),
+    ]
+    assert mended_checks(coached) == {"A": {"a", "b"}, "B": {"b"}, "C": set(), "D": {"d"}}
+
+
+def test_lines_are_needed_where_the_student_failed_what_they_mend() -> None:
+    def state(name: str, issue: str, **verdicts: bool) -> Scenario:
+        marks = tuple(Verdict(check=c, hard=False, passed=p) for c, p in verdicts.items())
+        return scenario(name, persona=f"p-{name}", text=f"key {name}", issue=issue).model_copy(update={"verdicts": marks})
+
+    states = [state("s1", "late", a=False), state("s2", "late", a=True, b=False), state("s3", "refund", a=False), state("s4", "late")]
+    own = [key("k").model_copy(update={"issue": "late"})]
+    mends = {"A": frozenset({"a"}), "B": frozenset({"b"})}
+    for lines, expected in ((["A"], ["s1"]), (["A", "B"], ["s1", "s2"]), (["C"], []), ([], [])):
+        assert [k.scenario for k in failing_keys(own, [Strategy(text=t) for t in lines], mends, states)] == expected
+
+
+@pytest.mark.usefixtures("own_models")
+def test_entries_new_and_old_are_found_where_a_round_failed_what_they_mend(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> list[tuple[Entry, ...]]:
+        failed = Verdict(check="a", hard=False, passed=False)
+        lines = ("Open a trace.", "Say when.")
+        coached = [Coached(scenario="s0", kind="refusal", attempts=(attempt(a=False), attempt((line,), a=True))) for line in lines]
+        deps.library.add([entry("e-old", "Open a trace.")], actor="test", reason="before", marker="test")
+        deps.library.add([entry("e-other", "Sing.")], actor="test", reason="before", marker="other")
+        put(deps, [(candidate("c-new", "Say when."), evidence("admitted", [pair("s1", "loss")]))])
+        deps.store.put_documents(deps.run.id, "coached", [(f"s{i}", 0, i, one) for i, one in enumerate(coached)])
+        many = [scenario(f"f{i}", persona=f"train-{i}-0", text=f"fail {i % 60}", issue="late") for i in range(80)]
+        rows = [(s.id, 0, i, s.model_copy(update={"verdicts": (failed,)})) for i, s in enumerate(many)]
+        deps.store.put_documents(deps.run.id, "scenario", rows)
+        seen = []
+        for _ in range(2):
+            await consolidate(deps, 0, lambda done, total: None)
+            seen.append(deps.library.entries())
+        after = deps.store.get_document(deps.run.id, "snapshot_after", "r0", Snapshot)
+        assert after is not None
+        return [*seen, after.entries]
+
+    first, again, after = with_deps(small(tmp_path), work)
+    assert first == again == after
+    by_line = {e.strategies[0].text: e for e in first}
+    for line, version in (("Open a trace.", 2), ("Say when.", 1)):
+        one = by_line[line]
+        assert (one.version, len(one.keys), len({k.text for k in one.keys})) == (version, MAX_KEYS, MAX_KEYS)
+        assert one.keys[1].text == "fail 0"
+    assert (by_line["Sing."].version, len(by_line["Sing."].keys)) == (1, 1)
 
 
 def put(deps: Deps, found: list[tuple[Candidate, Evidence]]) -> None:
