@@ -39,7 +39,13 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     """Choose the moments of all candidates, run the pairs, decide the round, store evidence and refusals."""
     candidates = deps.store.documents(deps.run.id, "candidate", Candidate, round_)
     snapshot = deps.snapshot(round_)
-    bed = TestBed(await deps.retriever(snapshot), deps.embedder, deps.settings.retrieval, own_phase=deps.settings.gate.own_phase)
+    bed = TestBed(
+        await deps.retriever(snapshot),
+        deps.embedder,
+        deps.settings.retrieval,
+        candidates=candidates,
+        own_phase=deps.settings.gate.own_phase,
+    )
     await bed.add(known_states(deps, round_))
     if wanted := _wanted(await _short(bed, candidates, deps.settings.gate.most)):
         await _add_openings(deps, round_, bed, wanted, report)

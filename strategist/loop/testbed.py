@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from strategist.gate.moments import RankedScenario, choose_moments
-from strategist.records.library import Candidate, Entry, Guidance
+from strategist.records.library import Candidate, Entry, Guidance, Key
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import Embedder
 from strategist.retrieval.fields import is_opening
-from strategist.retrieval.floor import calibrate_floor
+from strategist.retrieval.floor import precise_floor
 from strategist.retrieval.retriever import Retriever
 from strategist.settings import RetrievalSettings
 
@@ -28,7 +28,16 @@ class TestBed:
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, retriever: Retriever, embedder: Embedder, settings: RetrievalSettings, *, own_phase: bool = False) -> None:
+    def __init__(
+        self,
+        retriever: Retriever,
+        embedder: Embedder,
+        settings: RetrievalSettings,
+        *,
+        candidates: Sequence[Candidate] = (),
+        own_phase: bool = False,
+    ) -> None:
+        self.candidates = candidates
         self.retriever = retriever
         self.embedder = embedder
         self.settings = settings
@@ -92,18 +101,31 @@ class TestBed:
         if not states:
             return []
         keys = await self.embedder.embed([key.text for key in candidate.keys])
-        scores = (await self.embedder.embed([s.key for s in states]) @ keys.T).max(axis=1).tolist()
-        least = self._threshold(candidate, states, scores)
-        return [s for s, score in zip(states, scores, strict=True) if score >= least]
+        vectors = await self.embedder.embed([s.key for s in states])
+        scores = (vectors @ keys.T).max(axis=1)
+        if rivals := self._rivals(candidate):
+            others = (vectors @ (await self.embedder.embed([key.text for key in rivals])).T).max(axis=1)
+            nearest = (scores >= others).tolist()
+        else:
+            nearest = [True] * len(states)
+        own = [(s, score) for s, score, near in zip(states, scores.tolist(), nearest, strict=True) if near]
+        least = self._threshold(candidate, own)
+        return [s for s, score in own if score >= least]
 
-    def _threshold(self, candidate: Candidate, states: Sequence[Scenario], scores: Sequence[float]) -> float:
+    def _rivals(self, candidate: Candidate) -> list[Key]:
+        """Keys of entries and candidates of other matters."""
+        own = {key.issue for key in candidate.keys}
+        others = [*self.candidates, *self.retriever.snapshot.entries]
+        return [key for one in others if one.scope == "specific" and not own & {k.issue for k in one.keys} for key in one.keys]
+
+    def _threshold(self, candidate: Candidate, near: Sequence[tuple[Scenario, float]]) -> float:
         """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed."""
         if self.settings.floor is not None:
             return self.settings.floor
         if candidate.id not in self._alike_from:
             own = {key.issue for key in candidate.keys}
-            strangers = [score for s, score in zip(states, scores, strict=True) if s.issue not in own]
-            self._alike_from[candidate.id] = calibrate_floor(strangers, STRANGERS).score
+            found = [(score, s.issue in own) for s, score in near if s.persona not in candidate.personas]
+            self._alike_from[candidate.id] = precise_floor(found).score
         return self._alike_from[candidate.id]
 
 
