@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from strategist.loop.admit import known_states
 from strategist.loop.coached import Coached
 from strategist.loop.deps import Count, Deps
+from strategist.loop.select import farthest_points
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_KEYS = 40
 """Keys an entry is admitted or widened with at most; those it was coached on come first."""
+MAX_GAPS = 200
+"""Moments that no entry is for which are kept at most, spread over what customers say."""
 
 
 async def consolidate(deps: Deps, round_: int, report: Count) -> None:
@@ -122,7 +125,8 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
 
 
 async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
-    """The floor over these entries: fixed by settings, else where the entry found first begins to be more often right than wrong.
+    """The floor over these entries: fixed by settings, else where the entry found first begins to be more often right than wrong; and the
+    gaps beside it, moments of issues that no entry is for.
 
     Found first means nearest by vectors. Counted at the states of the rounds' own conversations, which meet all issues alike. The
     gate's own customers were drawn for the issues of its candidates, and would say that these are what customers mostly want."""
@@ -132,25 +136,34 @@ async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
     states = [s for earlier in range(round_ + 1) for s in deps.store.documents(deps.run.id, "scenario", Scenario, earlier)]
     if not own or not states:
         return precise_floor([])
+    vectors = await deps.embedder.embed([s.key for s in states])
+    served = {key.issue for e in own for key in e.keys}
+    gaps = farthest_points([i for i, s in enumerate(states) if s.issue not in served], vectors, states, MAX_GAPS)
     keys = await deps.embedder.embed([key.text for e in own for key in e.keys])
-    return precise_floor(found_first(own, keys, states, await deps.embedder.embed([s.key for s in states])))
+    floor = precise_floor(found_first(own, keys, states, vectors, gaps))
+    return floor.model_copy(update={"gaps": tuple(_key(states[i]) for i in gaps)})
 
 
-def found_first(entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors) -> list[tuple[float, bool]]:
+def found_first(
+    entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors, gaps: Sequence[int] = ()
+) -> list[tuple[float, bool]]:
     """At each state the best score by keys of other customers, and whether that entry has a key of the state's issue. Pure.
 
-    `keys`: unit rows, one per key of all entries in order; `vectors`: unit rows, one per state. States without such a key are left out.
+    `keys`: unit rows, one per key of all entries in order; `vectors`: unit rows, one per state; `gaps`: positions of states that no entry
+    is for. States without a key of others are left out, and those to which a gap of another customer is nearer.
     """
     import numpy as np
 
     issues = [frozenset(key.issue for key in e.keys) for e in entries for _ in e.keys]
     personas = np.array([key.persona for e in entries for key in e.keys])
+    strangers = np.array([states[i].persona for i in gaps])
     found = []
-    for state, row in zip(states, vectors @ keys.T, strict=True):
+    for state, row, unserved in zip(states, vectors @ keys.T, vectors @ vectors[list(gaps)].T, strict=True):
         others = personas != state.persona
         if others.any():
             best = int(np.where(others, row, -np.inf).argmax())
-            found.append((float(np.clip(row[best], 0, 1)), state.issue in issues[best]))
+            if row[best] >= unserved[strangers != state.persona].max(initial=-1.0):
+                found.append((float(np.clip(row[best], 0, 1)), state.issue in issues[best]))
     return found
 
 

@@ -115,7 +115,7 @@ class TestBed:
     def _rivals(self, candidate: Candidate) -> list[Key]:
         """Keys of entries and candidates of other matters."""
         own = {key.issue for key in candidate.keys}
-        others = [*self.candidates, *self.retriever.snapshot.entries]
+        others: list[Candidate | Entry] = [*self.candidates, *self.retriever.snapshot.entries]
         return [key for one in others if one.scope == "specific" and not own & {k.issue for k in one.keys} for key in one.keys]
 
     def _threshold(self, candidate: Candidate, near: Sequence[tuple[Scenario, float]]) -> float:

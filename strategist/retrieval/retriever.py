@@ -37,11 +37,12 @@ Moment = Sequence[Message] | str
 
 
 class Keys(NamedTuple):
-    """The keys of a snapshot: rows, their vectors in the same order (shape (n, d)), and the index that searches them."""
+    """The keys of a snapshot: rows, their vectors in the same order (shape (n, d)), the index that searches them; vectors of its gaps."""
 
     rows: tuple[Row, ...]
     vectors: Vectors
     searched: Index
+    gaps: Vectors
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Retriever:
         self.snapshot = snapshot
         self._embedder = embedder
         self._settings = settings
-        self._rows, self._vectors, self._index = keys
+        self._rows, self._vectors, self._index, self._gaps = keys
         self._language = language
         self._bm25 = FieldBM25([row.text for row in self._rows])
         self._general = tuple(sorted((e for e in snapshot.entries if e.scope == "general" and e.status != "retired"), key=lambda e: e.id))
@@ -90,7 +91,9 @@ class Retriever:
         vectors = await _key_vectors(rows, embedder, index)
         if index.stamp != stamp:
             index.replace([row.id for row in rows], vectors, stamp)
-        return cls(snapshot, embedder, settings, Keys(rows, vectors, index), language=language)
+        gaps = () if snapshot.floor is None or settings.floor is not None else snapshot.floor.gaps
+        unserved = await embedder.embed([key.text for key in gaps]) if gaps else vectors[:0]
+        return cls(snapshot, embedder, settings, Keys(rows, vectors, index, unserved), language=language)
 
     async def guidance(self, messages: Moment) -> Guidance:
         """What the agent's next turn gets."""
@@ -98,18 +101,27 @@ class Retriever:
 
     async def hits(self, moment: Moment, *, tried: str = "") -> tuple[Hit, ...]:
         """All entries proposed for a moment (and the entry `tried`, an id, if it has keys), in fused order, no floor applied."""
-        key = self._key(moment)
-        return fuse(self._scores(key, (await self._embedder.embed([key]))[0], always=tried)) if self._rows and key else ()
+        return (await self._found(self._key(moment), tried))[0]
+
+    async def _found(self, key: str, tried: str) -> tuple[tuple[Hit, ...], float | None]:
+        """All hits of a key, and the floor there: where a gap is nearer than the floor asks, an entry must be as near."""
+        if not self._rows or not key:
+            return (), self.floor
+        vector = (await self._embedder.embed([key]))[0]
+        floor = self.floor
+        if floor is not None and len(self._gaps):
+            floor = max(floor, min(1.0, float(cosines(self._gaps, vector).max())))
+        return fuse(self._scores(key, vector, always=tried)), floor
 
     async def explain(self, moment: Moment, *, tried: str = "") -> Explanation:
         """The guidance of a moment together with everything it rests on.
 
         `tried` is for the gate: the entry of this id is used as if it reached the floor, all else is as in service: far behind the first
         it is not used."""
-        key, floor = self._key(moment), self.floor
+        key = self._key(moment)
         if not self._rows and not self._general:
-            return Explanation(key, floor, (), (), Guidance(reason="empty"))
-        hits = await self.hits(key, tried=tried)
+            return Explanation(key, self.floor, (), (), Guidance(reason="empty"))
+        hits, floor = await self._found(key, tried)
         eligible = above_floor(hits, floor, tried)
         pooled = pool(eligible, self._settings.k)
         best = max((hit.score for hit in hits), default=None)
@@ -135,7 +147,7 @@ class Retriever:
         vectors = await _key_vectors(rows, self._embedder, index)
         index.replace([row.id for row in rows], vectors, fingerprint(self._embedder.id, rows))
         snapshot = self.snapshot.model_copy(update={"entries": entries})
-        return Retriever(snapshot, self._embedder, self._settings, Keys(rows, vectors, index), language=self._language)
+        return Retriever(snapshot, self._embedder, self._settings, Keys(rows, vectors, index, self._gaps), language=self._language)
 
     def _key(self, moment: Moment) -> str:
         return moment if isinstance(moment, str) else key_text(moment, self._language)

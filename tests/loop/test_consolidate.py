@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategist.loop.coached import Coached
-from strategist.loop.consolidate import MAX_KEYS, consolidate, failing_keys, floor_for, found_first, mended_checks
+from strategist.loop.consolidate import MAX_GAPS, MAX_KEYS, consolidate, failing_keys, floor_for, found_first, mended_checks
 from strategist.loop.consolidate import tested_keys as keys_after_test
 from strategist.loop.deps import Deps
 from strategist.records.evidence import Evidence, PairResult
@@ -184,6 +184,23 @@ def test_the_gates_own_customers_do_not_calibrate_the_floor(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("own_models")
+def test_moments_that_no_entry_is_for_stand_beside_the_floor(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> Floor:
+        issues = ["late", "login", "moved"]
+        states = [
+            scenario(f"s{i}", persona=f"train-{i}-0", text=f"{issues[i % 3]} word{i // 3 % 20}", issue=issues[i % 3]) for i in range(90)
+        ]
+        deps.store.put_documents(deps.run.id, "scenario", [(s.id, 0, i, s) for i, s in enumerate(states)])
+        return await floor_for(deps, 0, [entry("e", "Ask.", keys=[key("k", text="late word1")])])
+
+    settings = small(tmp_path)
+    floor = with_deps(settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"floor": None})}), work)
+    assert {k.issue for k in floor.gaps} == {"login", "moved"}
+    assert len({k.text for k in floor.gaps}) == len(floor.gaps) == 40, "each text once"
+    assert len(floor.gaps) <= MAX_GAPS
+
+
+@pytest.mark.usefixtures("own_models")
 def test_a_fixed_floor_and_one_without_anything_to_calibrate_on(tmp_path: Path) -> None:
     async def work(deps: Deps) -> Floor:
         return await floor_for(deps, 0, [entry("e", "Ask.", keys=[key("k", text=KEY)])])
@@ -251,6 +268,17 @@ def test_what_is_found_first_is_right_if_it_has_a_key_of_the_issue() -> None:
     found = found_first(entries, keys, states, vectors)
     assert [right for _, right in found] == [True, True, False]
     assert [score for score, _ in found] == pytest.approx([1.0, 1.0, 0.96], abs=1e-6)
+
+
+def test_what_is_nearer_to_a_gap_of_another_customer_is_not_found() -> None:
+    entries = [library_like("e1", "late")]
+    keys = np.array([[1, 0]], dtype=np.float32)
+    vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [0.8, 0.6]], dtype=np.float32)
+    states = [scenario(f"s{i}", persona=f"p{i}", issue=issue) for i, issue in enumerate(("late", "lost", "lost", "late"))]
+    assert [round(score, 2) for score, _ in found_first(entries, keys, states, vectors)] == [1.0, 0.6, 0.0, 0.8]
+    assert [(round(score, 2), right) for score, right in found_first(entries, keys, states, vectors, gaps=[2])] == [
+        (1.0, True), (0.0, False), (0.8, True),
+    ], "the gap itself is found by its own customer's words only"  # fmt: skip
 
 
 def test_a_customer_is_not_found_by_its_own_words() -> None:

@@ -52,13 +52,20 @@ def library_entry(*lines: str, at: Sequence[Scenario] = (), scope: Scope = "spec
     return own.model_copy(update={"status": "admitted"})
 
 
-def bed_over(*entries: Entry, states: Sequence[Scenario] = STATES, relevance: float = 0.25, k: int = 3, own_phase: bool = False) -> TestBed:
+def bed_over(
+    *entries: Entry,
+    states: Sequence[Scenario] = STATES,
+    relevance: float | None = 0.25,
+    k: int = 3,
+    own_phase: bool = False,
+    candidates: Sequence[Candidate] = (),
+) -> TestBed:
     settings = RetrievalSettings(embedder="hashed", floor=relevance, k=k)
 
     async def build() -> TestBed:
         embedder = HashedEmbedder()
         retriever = await Retriever.build(Snapshot(entries=entries), embedder, settings)
-        bed = TestBed(retriever, embedder, settings, own_phase=own_phase)
+        bed = TestBed(retriever, embedder, settings, candidates=candidates, own_phase=own_phase)
         await bed.add(states)
         return bed
 
@@ -87,6 +94,33 @@ def test_with_own_phase_openings_test_openings_and_later_turns_later_turns(later
     found = usable(bed_over(states=[*STATES, *later], own_phase=True), one)
     assert anywhere == {0, 1}
     assert {s.turn for s in found} == {int(later_key)}
+
+
+def test_a_moment_that_is_nearer_to_another_matter_is_not_this_candidates() -> None:
+    other = next(s for s in STATES if s.issue != ISSUE)
+    theirs = [s for s in STATES if s.issue == other.issue]
+    one, rival = proposal(LINE, at=MINE[:1]), proposal(OTHER, at=theirs[:1], name="c1")
+    alone = usable(bed_over(relevance=0.0), one)
+    beside = usable(bed_over(relevance=0.0, candidates=[one, rival]), one)
+    known = usable(bed_over(library_entry(OTHER, at=theirs[:1], name="e1"), relevance=0.0), one)
+    assert theirs[0] in alone
+    assert theirs[0] not in beside
+    assert theirs[0] not in known
+    assert MINE[0] in beside
+    assert {s.id for s in beside} < {s.id for s in alone}
+    same_matter = proposal(OTHER, at=MINE[1:2], name="c1")
+    assert MINE[1] in usable(bed_over(relevance=0.0, candidates=[one, same_matter]), one), "lines of one matter are no rivals"
+
+
+def test_how_alike_a_moment_must_be_is_where_the_nearest_are_mostly_of_its_issue() -> None:
+    def state(number: int, issue: str, words: str) -> Scenario:
+        return MINE[0].model_copy(update={"id": f"s{number}", "persona": f"train-{number}-0", "issue": issue, "key": words})
+
+    near = [state(n, ISSUE, "parcel late tracking courier depot") for n in range(8)]
+    far = [state(10 + n, "other", "parcel late invoice refund voucher") for n in range(8)]
+    bed = bed_over(states=[*near, *far], relevance=None)
+    one = proposal(LINE, at=[state(30, ISSUE, "parcel late tracking courier street")])
+    assert {s.id for s in asyncio.run(bed._alike(one, bed.pool))} == {s.id for s in near}
 
 
 def test_never_the_customers_it_was_coached_on() -> None:
