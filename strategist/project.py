@@ -262,7 +262,7 @@ class Project:
     def _budget(self, run: str) -> Budget:
         """The one wall of a run in this process: whatever it books goes through this object, which counts it."""
         if run not in self._budgets:
-            self._budgets[run] = Budget(self.settings.budget, self.calls.spent(run))
+            self._budgets[run] = Budget(self.settings.budget, self.calls.spent(run), self.calls.overrun(run))
         return self._budgets[run]
 
     def _client(self, settings: ModelSettings, role: RoleName, run: str, seed: int) -> ModelClient:

@@ -64,6 +64,10 @@ def teach_with_bars(project: Project, info: RunInfo, *, quiet: bool, again: str)
             finished = asyncio.run(main())
     except KeyboardInterrupt:
         raise RunInterruptedError(f"{info.id} stopped; nothing is lost", hint=again) from None
+    over = project.calls.overrun(info.id)
+    if over.tokens or over.usd:
+        beyond = f"{plural(over.tokens, 'token')} and ${over.usd:.4f} more than calls may take at most; they count in the budget"
+        say(f"note: model servers billed {beyond}", "yellow", to=err)
     if finished.stop not in ENDS:
         why, *more = finished.error.splitlines() or ["it ended without a reason"]
         hint = "\n".join([*(line.strip() for line in more), again])
