@@ -17,23 +17,22 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import quantiles
 from typing import NamedTuple
 
 from evals import teach_together
+from evals.library_checks import broken_chains, verify
 from strategist.library.library import Library
 from strategist.project import open_project
-from strategist.records.base import digest, stable_int
+from strategist.records.base import stable_int
 from strategist.records.evidence import Evidence
-from strategist.records.library import SERVABLE, Entry, Event, Key, Strategy
+from strategist.records.library import SERVABLE, Entry, Key, Strategy
 from strategist.retrieval.rank import Hit
 from strategist.retrieval.retriever import Retriever
 from strategist.settings import load_settings
@@ -54,7 +53,9 @@ model = "specific/student"
 embedder = "hashed"
 index = "chroma"
 """
-WORDS = tuple(a + b for a in ("ba", "de", "fi", "go", "lu", "mi", "no", "pa", "ru", "se") for b in ("lan", "mor", "nis", "ted", "vak", "zur"))
+WORDS = tuple(
+    a + b for a in ("ba", "de", "fi", "go", "lu", "mi", "no", "pa", "ru", "se") for b in ("lan", "mor", "nis", "ted", "vak", "zur")
+)
 PERSON = "person"
 
 
@@ -291,7 +292,9 @@ async def _read(folder: Path, first: bool, gate: Gate, say: Say) -> None:
                     watch.faults.append(f"{note} stood on the board, and the query by its key says otherwise")
         if quiet < QUIET:
             watch.faults.append("the writers did not come to an end")
-        say(Times("reader", tuple(took), fresh=tuple(fresh), notice=project.index_notice, checked=watch.checked, faults=tuple(watch.faults)))
+        say(
+            Times("reader", tuple(took), fresh=tuple(fresh), notice=project.index_notice, checked=watch.checked, faults=tuple(watch.faults))
+        )
 
 
 def entry_of_id(id_: str) -> Entry:
@@ -341,7 +344,9 @@ def faults_of(folder: Path, size: Size) -> list[str]:
         faults += [f"{name} was stored by nobody" for name in sorted(stored.keys() - names - tried)]
         faults += [f"{name} is {stored[name].status}" for name in sorted(tried) if stored[name].status != "retired"]
         faults += [f"{name} is {stored[name].status}" for name in sorted(names & stored.keys()) if stored[name].status not in SERVABLE]
-        faults += broken_chains(events, stored, project.library.version())
+        faults += broken_chains(events, stored)
+        if len(events) != project.library.version():
+            faults.append(f"{len(events)} events tell of {project.library.version()} changes")
         faults += asyncio.run(_lost(project.live().retriever, [stored[name] for name in sorted(names & stored.keys())]))
     verified = verify(folder)
     return [*faults, *([] if verified.returncode == 0 else [f"`strategist library verify`: {verified.stdout}{verified.stderr}"])]
@@ -356,25 +361,6 @@ async def _lost(build: Callable[[], Awaitable[Retriever]], entries: Sequence[Ent
         for key in entry.keys
         if not is_found(entry.id, await retriever.hits(key.text))
     ]
-
-
-def broken_chains(events: Sequence[Event], stored: Mapping[str, Entry], version: int) -> list[str]:
-    """Each entry's events must lead from nothing to what is stored, every one from where the one before it ended; and none is missing."""
-    chains: defaultdict[str, list[Event]] = defaultdict(list)
-    for event in events:
-        chains[event.target].append(event)
-    faults = [] if len(events) == version else [f"{len(events)} events tell of {version} changes"]
-    for name, entry in stored.items():
-        links: list[str | None] = [None, *(event.after for event in chains[name])]
-        whole = [event.before for event in chains[name]] == links[:-1] and links[-1] == digest(entry)
-        faults += [] if whole else [f"the events of {name} do not lead to what is stored"]
-    return faults
-
-
-def verify(folder: Path) -> subprocess.CompletedProcess[str]:
-    """What a user would type to check the index."""
-    command = [sys.executable, "-m", "strategist.cli.main", "library", "verify", "-s", str(folder / "strategist.toml")]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def table(size: Size, heard: Sequence[Times], wall_s: float) -> list[str]:

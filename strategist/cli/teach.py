@@ -26,8 +26,8 @@ def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from:
     """The command."""
     if resume and new:
         raise SettingsError("--resume and --new exclude each other", hint="--resume goes on with the last run, --new starts another")
-    with open_project(load_settings(path)) as project, project.alone():
-        if resume and rounds is None and (last := project.last_run()) is not None:
+    with open_project(load_settings(path)) as project, project.at_work():
+        if resume and rounds is None and (last := project.last_free_run()) is not None:
             rounds = last.rounds  # a resumed run keeps the number it was started with
         if rounds is not None:
             project.settings = with_rounds(project.settings, rounds)

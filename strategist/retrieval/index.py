@@ -60,6 +60,10 @@ class Index(Protocol):
         """Drop everything, hold these rows (vectors of shape (n, d)), then set the stamp."""
         ...
 
+    def update(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
+        """The same, but rows that are here already may stay as they are."""
+        ...
+
     def search(self, vector: Vectors, n: int) -> list[Match]:
         """The n rows nearest to a unit vector of shape (d,), best first."""
         ...
@@ -98,6 +102,10 @@ class ExactIndex:
         self._vectors = vectors[order] if order else None
         self._exact = None if self._vectors is None else self._vectors.astype("float64")
         self._stamp = stamp
+
+    def update(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
+        """See `Index.update`."""
+        self.replace(rows, vectors, stamp)
 
     def search(self, vector: Vectors, n: int) -> list[Match]:
         """See `Index.search`. Rows are kept in the order of their ids, so a stable sort breaks ties by id."""

@@ -73,11 +73,19 @@ class Retriever:
 
     @classmethod
     async def build(
-        cls, snapshot: Snapshot, embedder: Embedder, settings: RetrievalSettings, index: Index | None = None, *, language: str = "en"
+        cls,
+        snapshot: Snapshot,
+        embedder: Embedder,
+        settings: RetrievalSettings,
+        index: Index | None = None,
+        *,
+        language: str = "en",
+        before: Retriever | None = None,
     ) -> Retriever:
-        """Embed the keys (those that a given index does not hold yet) and, if the index is of another version, refill it.
+        """Embed the keys (those that a given index does not hold yet) and, if the index is of another version, bring it up to this one.
 
-        Without an index, exact search serves. Raises LibraryError if the snapshot was made with another embedder.
+        Without an index, exact search serves. `before` is an earlier ranking, whose vectors are at hand.
+        Raises LibraryError if the snapshot was made with another embedder.
         """
         if snapshot.embedder and snapshot.embedder != embedder.id:
             raise LibraryError(
@@ -87,9 +95,9 @@ class Retriever:
         rows = rows_of(snapshot.entries)
         index = ExactIndex() if index is None else index
         stamp = fingerprint(embedder.id, rows)
-        vectors = await _key_vectors(rows, embedder, index)
+        vectors = await _key_vectors(rows, embedder, index, before)
         if index.stamp != stamp:
-            index.replace([row.id for row in rows], vectors, stamp)
+            index.update([row.id for row in rows], vectors, stamp)
         return cls(snapshot, embedder, settings, Keys(rows, vectors, index), language=language)
 
     async def guidance(self, messages: Moment) -> Guidance:
@@ -172,13 +180,14 @@ class Retriever:
         return self._vectors[span.start : span.stop].astype("float64")
 
 
-async def _key_vectors(rows: Sequence[Row], embedder: Embedder, index: Index) -> Vectors:
-    """Vectors of all rows, shape (n, d): from the index where it holds them, else embedded."""
+async def _key_vectors(rows: Sequence[Row], embedder: Embedder, index: Index, before: Retriever | None = None) -> Vectors:
+    """Vectors of all rows, shape (n, d): from the ranking before or the index where they hold them, else embedded."""
     import numpy as np
 
     if not rows:
         return np.zeros((0, 1), dtype=np.float32)
-    known = index.vectors([row.id for row in rows])
+    known = {} if before is None else {row.id: vector for row, vector in zip(before._rows, before._vectors, strict=True)}
+    known |= index.vectors([row.id for row in rows if row.id not in known])
     missing = [row for row in rows if row.id not in known]
     if missing:
         known.update(zip([row.id for row in missing], await embedder.embed([row.text for row in missing]), strict=True))
