@@ -354,7 +354,8 @@ class Line(NamedTuple):
     books: Bookkeeper
 
 
-def main() -> None:
+def main() -> int:
+    """The study; the exit status."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     done: defaultdict[str, list[Line]] = defaultdict(list)
@@ -372,7 +373,7 @@ def main() -> None:
     broken = [(line.plan.seed, what) for line in lines for what in line.books.broken]
     for seed, what in broken[:20]:
         print(f"\nseed {seed}: {what}\n  repeat: python -m evals.budget_walls 1 {seed}")
-    sys.exit(bool(broken))
+    return int(bool(broken))
 
 
 def _row(name: str, kind: Sequence[Line]) -> str:
@@ -393,4 +394,4 @@ def _row(name: str, kind: Sequence[Line]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

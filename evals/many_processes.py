@@ -1,6 +1,6 @@
 """Do many processes on one library lose anything, and does every reader see every change on its next query?
 
-    python -m evals.many_processes [WRITERS ENTRIES READERS]    default 8 500 4: 8 processes add 500 entries each, 4 query meanwhile
+    python -m evals.many_processes [WRITERS ENTRIES READERS [ROUNDS]]    default 8 500 4 3: 8 processes add 500 entries each, 4 query
 
 All are real processes on one project, as users start them: they open a database that is not there yet at the same moment. One more process
 changes every tenth entry that was added (retired and approved again, edited and put back when it is tested, found under one more key,
@@ -8,8 +8,8 @@ approved) and retires some of its own for good. The first reader holds the Chrom
 
 The check is independent of the library: who has committed a change says so on a board, a plain file. A reader reads the board, queries,
 and must find there everything that stood on the board before. At the end all entries must be stored, found by their own keys, and told of
-by an unbroken chain of events, and `strategist library verify` must be clean. Then two teach runs work on one library at the same
-time. Exit status 1 where anything is not so.
+by an unbroken chain of events, and `strategist library verify` must be clean. Then two teach runs of ROUNDS rounds work on one library at
+the same time (evals.teach_together). Exit status 1 where anything is not so.
 """
 
 from __future__ import annotations
@@ -399,7 +399,8 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
-def main() -> None:
+def main() -> int:
+    """Both studies; the exit status."""
     size = Size(*(int(word) for word in sys.argv[1:4]))
     print(f"n = {size.writers} writers x {size.entries} entries, {size.readers} readers, 1 editor; {os.cpu_count()} CPUs\n", flush=True)
     with tempfile.TemporaryDirectory() as name:
@@ -412,8 +413,9 @@ def main() -> None:
     print(f"\nstored, found and told of: {'all' if not faults else f'{len(faults)} faults'}", flush=True)
     for fault in faults[:20]:
         print(f"- {fault}")
-    sys.exit(bool(faults) | teach_together.compare())
+    rounds = int(sys.argv[4]) if len(sys.argv) > 4 else teach_together.ROUNDS
+    return int(bool(faults) | teach_together.compare(rounds=rounds))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
