@@ -151,9 +151,10 @@ def replayed(project: Project, run: RunInfo) -> list[str]:
             fresh.calls.copy_from(project.store.path)
             fresh.store.put_run(run.model_copy(update={"stop": None}))
             snapshots = project.store.documents(run.id, "snapshot", Snapshot)
-            for round_, snapshot in enumerate(snapshots):
+            left = [Snapshot(), *project.store.documents(run.id, "snapshot_after", Snapshot)]
+            for round_, (snapshot, before) in enumerate(zip(snapshots, left, strict=False)):
                 fresh.store.put_document(run.id, "snapshot", f"r{round_}", round_, 0, snapshot)
-                foreign = [e for e in snapshot.entries if text_of(e.strategies) not in _admitted(project, run.id)]
+                foreign = [e for e in snapshot.entries if e.id not in {own.id for own in before.entries}]
                 fresh.library.add(foreign, actor="replay", reason="what others wrote", marker=f"others/r{round_}")
             asyncio.run(_to_its_end(fresh, run))
             faults = [] if fresh.calls.spent(run.id).calls == 0 else [f"{run.id} replayed paid for calls"]
