@@ -100,7 +100,7 @@ def coach(folder: Path, settings: str, *, seeds: int, foreground: bool) -> None:
 def work(folder: Path, *, seeds: int) -> None:
     """Teach (or go on), evaluate all arms on dev, write the report. For whoever holds the folder's lock."""
     (folder / DONE).unlink(missing_ok=True)
-    with open_project(load_settings(folder / "strategist.toml")) as project, project.alone():
+    with open_project(load_settings(folder / "strategist.toml")) as project, project.at_work():
         last = project.last_run()
         if last is None or not ended_well(last.stop):
             info = project.choose_run(resume=last is not None, new=False)

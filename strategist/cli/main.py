@@ -78,7 +78,7 @@ def domain_list() -> None:
 def teach(
     settings: SettingsFile = DEFAULT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last unfinished run.")] = False,
-    new: Annotated[bool, typer.Option("--new", help="Start a new run although the last one is unfinished.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Start a new run, although the last one is unfinished or under way.")] = False,
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, max=50, help="Instead of the settings' number of rounds.")] = None,
     replay_from: Annotated[
         Path | None,

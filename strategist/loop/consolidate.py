@@ -38,7 +38,8 @@ async def consolidate(deps: Deps, round_: int, report: Count) -> None:
     evidence = dict(_evidence(deps, round_))
     admitted = [c for c in store.documents(run, "candidate", Candidate, round_) if evidence[c.id].decision == "admitted"]
     if store.get_document(run, "snapshot_after", f"r{round_}", Snapshot) is None:
-        entries = _write(deps, round_, admitted, evidence)
+        with store.transaction():  # a person or another run may be changing the same entries
+            entries = _write(deps, round_, admitted, evidence)
         floor = await floor_for(deps, round_, entries)
         deps.library.set_floor(floor)
         after = Snapshot(entries=entries, floor=floor, embedder=deps.embedder.id)

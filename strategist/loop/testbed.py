@@ -43,6 +43,7 @@ class TestBed:
         self.settings = settings
         self.own_phase = own_phase
         self.pool: list[Scenario] = []
+        self._seen: set[str] = set()
         self._base: dict[str, Guidance] = {}
         self._joint: dict[str, Retriever] = {}
         self._guided: dict[tuple[str, str], Guidance] = {}
@@ -52,12 +53,12 @@ class TestBed:
     async def add(self, scenarios: Sequence[Scenario]) -> None:
         """Add states that are not there yet (by id), in order."""
         for scenario in scenarios:
-            if scenario.id not in self._base:
-                self._base[scenario.id] = await self.retriever.guidance(scenario.messages)
+            if scenario.id not in self._seen:
+                self._seen.add(scenario.id)
                 self.pool.append(scenario)
 
     def base(self, scenario: Scenario) -> Guidance:
-        """Guidance from L."""
+        """Guidance from L, at a moment that is usable for a candidate."""
         return self._base[scenario.id]
 
     def guided(self, candidate: Candidate, scenario: Scenario) -> Guidance:
@@ -83,7 +84,11 @@ class TestBed:
         if candidate.id not in self._joint:
             self._joint[candidate.id] = await self.retriever.with_entry(entry)
         found = await self._joint[candidate.id].explain(scenario.messages, tried=entry.id)
-        if entry.ref not in found.guidance.entries or found.guidance.lines == self.base(scenario).lines:
+        if entry.ref not in found.guidance.entries:
+            return None
+        if scenario.id not in self._base:
+            self._base[scenario.id] = await self.retriever.guidance(scenario.messages)
+        if found.guidance.lines == self._base[scenario.id].lines:
             return None
         self._guided[candidate.id, scenario.id] = found.guidance
         rank, score = next(((hit.rank, hit.score) for hit in found.hits if hit.entry.id == entry.id), (1, 0.0))

@@ -51,6 +51,28 @@ class NoEmbedder:
         raise AssertionError("embedded for nothing")
 
 
+def test_vectors_of_the_ranking_before_are_not_asked_for_again(make_entry: MakeEntry) -> None:
+    """Regression: an index on disk was read from end to end after every change."""
+    asked: list[tuple[str, ...]] = []
+
+    class Watched(ExactIndex):
+        def vectors(self, rows: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+            asked.append(tuple(rows))
+            return super().vectors(rows)
+
+    entries = [make_entry(f"e{i}", [topic]) for i, topic in enumerate(TOPICS)]
+    index, question = Watched(), "is my parcel late"
+
+    async def ranked(kept: Sequence[Entry], before: Retriever | None) -> Retriever:
+        snapshot = Snapshot(entries=tuple(kept), embedder=EMBEDDER.id)
+        return await Retriever.build(snapshot, EMBEDDER, SETTINGS, index, before=before)
+
+    first = asyncio.run(ranked(entries[1:5], None))
+    second = asyncio.run(ranked(entries[:4], first))
+    assert [len(rows) for rows in asked] == [4, 1]
+    assert asyncio.run(second.hits(question)) == asyncio.run(build(entries[:4]).hits(question))
+
+
 def test_an_empty_library_costs_nothing_and_gives_nothing() -> None:
     retriever = asyncio.run(Retriever.build(Snapshot(), NoEmbedder(), SETTINGS))
     guidance = asyncio.run(retriever.guidance(ask("where is my parcel?")))
