@@ -1,9 +1,9 @@
 """Every commit boundary of a process, found and not listed: kills at those that a ledger does not name yet.
 
-Each SQLite connection of the process is one of ours (an audit hook ends the process if one is not), and calls `reached` before and after
-each commit of something written, and around each statement that SQLite commits by itself. A boundary's name says where the loop was and who
+Each SQLite connection of the process is one of ours (an audit hook ends the process if one is not). It says so before and after each
+commit of something written, and around each statement that SQLite commits by itself. A boundary's name says where the loop was and who
 wrote what: a method of the store, the call log or the library, or tables of the graph's checkpoints. The process dies at the first boundary
-that the ledger lacks, after adding it, so that a chain of processes dies once at each and then ends.
+that the ledger lacks, after adding it, so that a chain of processes dies at each, before and after, and then one of them comes to the end.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from strategist.loop.deps import Deps, Report
 from strategist.records.run import StopReason
 
 When = Literal["before", "after"]
-COUNTS = (1, 4)
-"""At which passage of a boundary in one process it may kill: the first, and one with others under way and done."""
+LATER = 4
+"""A process dies before and after its first passage of a boundary, and after this one, with others under way or done. In later rounds it
+dies only after the first: their places have the word `again` in their name."""
+AGAIN = " again"
 ALIEN = 97
 """Exit code of a process that opened a database behind our back."""
 
@@ -64,35 +66,40 @@ class Ledger:
 
 
 class Watch:
-    """What this process passes, and where it is to die. `ledger` None: nowhere, it only notes the names it passes."""
+    """What this process passes, and where it is to die: where the ledger's processes have not died yet."""
 
-    def __init__(self, ledger: Ledger | None) -> None:
+    def __init__(self, ledger: Ledger) -> None:
+        deaths = ledger.read()
         self.place = "start"
-        self.passed: list[str] = []
-        self.in_flight = 0
+        self._left = deaths[-1].name.split(":")[0] if deaths else self.place
+        self._in_flight = 0
         self._ledger = ledger
         self._counts: Counter[tuple[str, When]] = Counter()
-        self._known = set() if ledger is None else {death[:3] for death in ledger.read()}
+        self._known = {death[:3] for death in deaths}
+
+    @property
+    def booked(self) -> str:
+        """Where the checkpoints are: with the node that was done last, if need be by the process before this one."""
+        return self._left if self.place == "start" and self._left.startswith("after") else self.place
 
     def reached(self, name: str, when: When) -> None:
         """A commit is about to be made, or was."""
         if when == "after":
-            self.in_flight += name.endswith("CallLog.begin") - name.endswith(("CallLog.succeed", "CallLog.fail", "CallLog.retry"))
-        elif name not in self.passed:
-            self.passed.append(name)
+            self._in_flight += name.endswith("CallLog.begin") - name.endswith(("CallLog.succeed", "CallLog.fail", "CallLog.retry"))
         self._counts[name, when] += 1
         count = self._counts[name, when]
-        if self._ledger is not None and count in COUNTS and (name, when, count) not in self._known:
-            self._ledger.add(Death(name, when, count, self.in_flight))
+        deadly = (1, "after"), (LATER, "after"), (1, "before")
+        if (count, when) in deadly[: 1 if AGAIN in name else 3] and (name, when, count) not in self._known:
+            self._ledger.add(Death(name, when, count, self._in_flight))
             os.kill(os.getpid(), signal.SIGKILL)
 
     def node(self, name: str, work: graph.Node) -> graph.Node:
         """The node, noting that it is at work or was last."""
 
         async def run(deps: Deps, round_: int, report: Report) -> StopReason | None:
-            self.place = name
+            self.place = name + (AGAIN if round_ else "")
             stop = await work(deps, round_, report)
-            self.place = f"after {name}"
+            self.place = f"after {self.place}"
             return stop
 
         return run
@@ -149,7 +156,7 @@ class Watched(sqlite3.Connection):
         if self.in_transaction:
             self._written[what] = None
         else:
-            self._alone = f"{self._watch.place}: {self._base} {what}"
+            self._alone = self._name(what)
             self._watch.reached(self._alone, "before")
 
     def _settled(self) -> None:
@@ -157,13 +164,10 @@ class Watched(sqlite3.Connection):
         if alone:
             self._watch.reached(alone, "after")
 
-    @property
-    def _base(self) -> str:
-        return "checkpoints" if "checkpoints" in self._file else "database"
-
-    def _name(self) -> str:
-        who = _writer() if self._base == "database" else f"checkpoints {'+'.join(sorted(self._written))}"
-        return f"{self._watch.place}: {who}"
+    def _name(self, alone: str = "") -> str:
+        if "checkpoints" in self._file:
+            return f"{self._watch.booked}: checkpoints {alone or '+'.join(sorted(self._written))}"
+        return f"{self._watch.place}: {alone or _writer()}"
 
 
 def _writer() -> str:
