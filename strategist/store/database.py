@@ -26,14 +26,18 @@ from strategist.store import tables
 
 _LOOK_AGAIN_S = (0.0005, 0.004)
 
+_KEPT = "everything written so far is kept"
 _FAULTS = (
-    ("database or disk is full", "the disk is full", "free some space and run the command again; everything written so far is kept"),
+    ("database or disk is full", "the disk is full", f"free some space and run the command again; {_KEPT}"),
+    ("disk I/O error", "the disk is full, or fails", f"look at its free space and its health, then run the command again; {_KEPT}"),
     ("is locked", "it is locked by another process", "end the other process (a second run? a database browser?) and try again"),
     ("not a database", "it is not a SQLite database", "move the file away, or name another one under `database` in strategist.toml"),
     ("malformed", "it is damaged", "restore a backup, or move the file away and import your last export"),
     ("readonly", "it cannot be written", "make the file and its folder writable"),
     ("unable to open", "it cannot be opened", "check that the folder exists and can be written"),
 )
+_DAMAGED = frozenset({"not a database", "malformed"})
+_DERIVED = "move the file away and run the command again: nothing is lost, it is derived from the database"
 
 
 class Database:
@@ -119,11 +123,12 @@ def _create(connection: Connection) -> str:
     return str(tables.SCHEMA_VERSION)
 
 
-def fault(path: Path, message: str) -> StoreError:
-    """The StoreError for what SQLite says of the database at `path`."""
+def fault(path: Path, message: str, *, derived: bool = False) -> StoreError:
+    """The StoreError for what SQLite says of the database at `path`; `derived`: it can be thrown away where it is damaged."""
     for sign, what, hint in _FAULTS:
         if sign in message:
-            return StoreError(f"cannot use the database {path}: {what} ({message})", hint=hint)
+            told = _DERIVED if derived and sign in _DAMAGED else hint
+            return StoreError(f"cannot use the database {path}: {what} ({message})", hint=told)
     return StoreError(f"the database {path} refuses: {message}")
 
 

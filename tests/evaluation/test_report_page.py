@@ -214,7 +214,7 @@ def test_reasons_of_the_gate_are_words_and_others_stay_as_they_are() -> None:
 def test_key_figures_add_up(made_up: ReportData) -> None:
     entries, refused, replies, spent = wording.cards(made_up)
     assert (entries.value, entries.note) == ("8", "of 33 candidates in 3 rounds")
-    assert (refused.value, refused.note) == ("14", "most often: behind, or past hope, at a look before the end of the test")
+    assert (refused.value, refused.note) == ("14", "most often: fell behind at a look before the end of the test")
     assert replies.value == "1\u2009389"
     assert (spent.value, spent.note) == ("$0.31", "2\u2009396\u2009100 tokens")
     many = made_up.model_copy(update={"entries": made_up.entries * 4})
