@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from evals import budget_walls, gate_simulation, lab_worlds, many_processes
+from evals import budget_walls, gate_simulation, lab_worlds, many_processes, random_kills
 
 
 def main() -> int:
     """Run them all; 1 if a promise is broken."""
     gate_simulation.main()
     lab_worlds.main()
-    return max(budget_walls.main(), many_processes.main())
+    return max(budget_walls.main(), many_processes.main(), random_kills.main())
 
 
 if __name__ == "__main__":
