@@ -201,27 +201,34 @@ class Project:
         for what in (name for name, kept in same.items() if not kept):
             raise SettingsError(f"{what} changed since {run.id} began", hint="change them back, or start a new run with --new")
 
+    def probe_run(self) -> RunInfo:
+        """What probes are booked on: no run of the loop, and not listed as one."""
+        return self._info("probe", self.settings.seed)
+
     def _new_run(self, earlier: int) -> RunInfo:
+        run = self._info(f"run-{earlier + 1:03d}", self.settings.seed + 1_000 * earlier)
+        self.take(run.id)
+        self.store.put_run(run)
+        return run
+
+    def _info(self, run_id: str, seed: int) -> RunInfo:
         settings = self.settings
         if settings.customer.kind == "model":
             _required(settings.customer.model, "customer")
-        run = RunInfo(
-            id=f"run-{earlier + 1:03d}",
+        return RunInfo(
+            id=run_id,
             domain=self.domain.name,
             pack_hash=self.domain.pack_hash,
             brief_hash=self.domain.brief_hash,
             learning_hash=settings.learning_hash,
             code=__version__,
             prompts=digest(prompt_hashes()),
-            seed=settings.seed + 1_000 * earlier,
+            seed=seed,
             student=model_name(settings.student),
             advisor="handbook" if settings.advisor.kind == "handbook" else model_name(_required(settings.advisor.model, "advisor")),
             embedder=self.embedder.embedder.id,
             rounds=settings.teach.rounds,
         )
-        self.take(run.id)
-        self.store.put_run(run)
-        return run
 
     @asynccontextmanager
     async def deps(self, run: RunInfo) -> AsyncIterator[Deps]:

@@ -92,6 +92,19 @@ def teach(
     run(settings, resume=resume, new=new, rounds=rounds, replay_from=replay_from, quiet=quiet)
 
 
+@app.command(short_help="Is the student coachable? Before a budget is spent.")
+def probe(
+    settings: SettingsFile = DEFAULT,
+    moments: Annotated[int, typer.Option(min=3, max=500, help="Customers' first messages at which lines are tried.")] = 24,
+    samples: Annotated[int, typer.Option(min=1, max=20, help="Replies per moment and arm.")] = 2,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Measure what right, nearly right and wrong lines do to the student, and say whether it is coachable."""
+    from strategist.cli.probe import run
+
+    run(settings, moments=moments, samples=samples, quiet=quiet)
+
+
 @app.command(short_help="Compare arms on dev (or test) personas.")
 def evaluate(
     settings: SettingsFile = DEFAULT,
