@@ -9,6 +9,7 @@ before any test reply is seen. Nothing here knows outcomes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from strategist.gate.moments import RankedScenario, choose_moments
 from strategist.records.library import Candidate, Entry, Guidance
@@ -19,8 +20,19 @@ from strategist.retrieval.floor import calibrate_floor
 from strategist.retrieval.retriever import Retriever
 from strategist.settings import RetrievalSettings
 
+if TYPE_CHECKING:
+    from strategist.retrieval.embed import Vectors
+
 STRANGERS = 1.0
 """Quantile of a candidate's scores at moments of other issues from which a moment counts as alike: all of them."""
+
+
+class _Place(NamedTuple):
+    """What L + c says at a key, and where the candidate stands there."""
+
+    guidance: Guidance
+    rank: int
+    score: float
 
 
 class TestBed:
@@ -34,51 +46,64 @@ class TestBed:
         self.settings = settings
         self.own_phase = own_phase
         self.pool: list[Scenario] = []
+        self._ids: set[str] = set()
         self._base: dict[str, Guidance] = {}
         self._joint: dict[str, Retriever] = {}
-        self._guided: dict[tuple[str, str], Guidance] = {}
+        self._places: dict[tuple[str, str], _Place | None] = {}
         self._usable: dict[str, tuple[int, list[RankedScenario]]] = {}
         self._alike_from: dict[str, float] = {}
+        self._embedded: tuple[list[str], Vectors] | None = None
 
-    async def add(self, scenarios: Sequence[Scenario]) -> None:
+    def add(self, scenarios: Sequence[Scenario]) -> None:
         """Add states that are not there yet (by id), in order."""
         for scenario in scenarios:
-            if scenario.id not in self._base:
-                self._base[scenario.id] = await self.retriever.guidance(scenario.messages)
+            if scenario.id not in self._ids:
+                self._ids.add(scenario.id)
                 self.pool.append(scenario)
 
-    def base(self, scenario: Scenario) -> Guidance:
-        """Guidance from L."""
-        return self._base[scenario.id]
+    async def base(self, scenario: Scenario) -> Guidance:
+        """Guidance from L. It is looked up where it is asked for: most states of the pool are no candidate's moment."""
+        if scenario.key not in self._base:
+            self._base[scenario.key] = await self.retriever.guidance(scenario.key)
+        return self._base[scenario.key]
 
     def guided(self, candidate: Candidate, scenario: Scenario) -> Guidance:
         """Guidance from L + c, at a moment that is usable for the candidate."""
-        return self._guided[candidate.id, scenario.id]
+        place = self._places[candidate.id, scenario.key]
+        assert place is not None, "not a moment of this candidate"
+        return place.guidance
 
     async def usable(self, candidate: Candidate) -> list[RankedScenario]:
         """Where the candidate would be used and changes the lines; the gate chooses its moments among these."""
         seen, found = self._usable.get(candidate.id, (0, []))
         fresh = self._in_phase(candidate, self.pool[seen:])
         near = fresh if candidate.scope == "general" else await self._alike(candidate, fresh)
-        placed = [one for scenario in near if (one := await self._place(candidate, scenario)) is not None]
-        self._usable[candidate.id] = (len(self.pool), [*found, *placed])
-        return [*found, *placed]
+        placed = [(scenario, await self._place(candidate, scenario)) for scenario in near]
+        found = [*found, *(RankedScenario(scenario, place.rank, place.score) for scenario, place in placed if place is not None)]
+        self._usable[candidate.id] = (len(self.pool), found)
+        return found
 
     def shortage(self, candidate: Candidate, usable: Sequence[RankedScenario], needed: int) -> int:
         """How many personas the candidate's test lacks to have `needed`."""
         return needed - len(choose_moments(candidate, usable, k=self.settings.k, most=needed))
 
-    async def _place(self, candidate: Candidate, scenario: Scenario) -> RankedScenario | None:
-        """Ask L + c; None where it does not use the candidate, or says the same as L."""
+    async def _place(self, candidate: Candidate, scenario: Scenario) -> _Place | None:
+        """Ask L + c; None where it does not use the candidate, or says the same as L. Customers often begin alike, and what a library
+        says depends on the key alone, so equal keys are asked once."""
+        name = candidate.id, scenario.key
+        if name not in self._places:
+            self._places[name] = await self._ask(candidate, scenario)
+        return self._places[name]
+
+    async def _ask(self, candidate: Candidate, scenario: Scenario) -> _Place | None:
         entry = entry_of(candidate)
         if candidate.id not in self._joint:
             self._joint[candidate.id] = await self.retriever.with_entry(entry)
-        found = await self._joint[candidate.id].explain(scenario.messages, tried=entry.id)
-        if entry.ref not in found.guidance.entries or found.guidance.lines == self.base(scenario).lines:
+        found = await self._joint[candidate.id].explain(scenario.key, tried=entry.id)
+        if entry.ref not in found.guidance.entries or found.guidance.lines == (await self.base(scenario)).lines:
             return None
-        self._guided[candidate.id, scenario.id] = found.guidance
         rank, score = next(((hit.rank, hit.score) for hit in found.hits if hit.entry.id == entry.id), (1, 0.0))
-        return RankedScenario(scenario=scenario, rank=rank, score=score)
+        return _Place(found.guidance, rank, score)
 
     def _in_phase(self, candidate: Candidate, states: Sequence[Scenario]) -> Sequence[Scenario]:
         """With `own_phase` the openings if a key is one, and the later turns if a key is of one; else all states."""
@@ -92,9 +117,17 @@ class TestBed:
         if not states:
             return []
         keys = await self.embedder.embed([key.text for key in candidate.keys])
-        scores = (await self.embedder.embed([s.key for s in states]) @ keys.T).max(axis=1).tolist()
+        texts = list(dict.fromkeys(s.key for s in states))
+        best = dict(zip(texts, (await self._vectors(texts) @ keys.T).max(axis=1).tolist(), strict=True))
+        scores = [best[s.key] for s in states]
         least = self._threshold(candidate, states, scores)
         return [s for s, score in zip(states, scores, strict=True) if score >= least]
+
+    async def _vectors(self, texts: list[str]) -> Vectors:
+        """Vectors of the keys of new states, shape (n, d): the candidates are asked about the same ones, one after the other."""
+        if self._embedded is None or self._embedded[0] != texts:
+            self._embedded = texts, await self.embedder.embed(texts)
+        return self._embedded[1]
 
     def _threshold(self, candidate: Candidate, states: Sequence[Scenario], scores: Sequence[float]) -> float:
         """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed."""

@@ -181,7 +181,7 @@ class Pool:
         issue = candidate.keys[0].issue
         return max(0, needed - self.held[candidate.id] - (0 if issue in self.useless else self.came[issue]))
 
-    async def add(self, states: Sequence[Scenario]) -> None:
+    def add(self, states: Sequence[Scenario]) -> None:
         self.first = self.first or states[0].issue
         self.came.update(s.issue for s in states if s.turn == (2 if s.issue == "broken" else 0))
 
@@ -241,7 +241,7 @@ def test_what_counts_as_alike_for_a_control_is_not_set_by_customers_drawn_for_ot
         for others in ((), (candidate("c-late", "Ask.", keys=[key("zebra quagga", issue="late")]),)):
             bed = TestBed(await deps.retriever(deps.library_now()), deps.embedder, deps.settings.retrieval)
             own = [scenario(f"s{i}", persona=f"train-{i}-0", text=f"parcel {i}", issue="login") for i in range(3)]
-            await bed.add([s.model_copy(update={"messages": (Message(role="user", content=s.key),)}) for s in own])
+            bed.add([s.model_copy(update={"messages": (Message(role="user", content=s.key),)}) for s in own])
             control = candidate("c-none", keys=[key("parcel late again", issue="moved")])
             if wanted := _wanted(await _short(bed, [control, *others], deps.settings.gate.most)):
                 await _add_openings(deps, 0, bed, wanted, lambda done, total, what="": None)

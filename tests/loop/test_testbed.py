@@ -12,7 +12,7 @@ from strategist.gate.moments import choose_moments
 from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import load_world
 from strategist.loop.testbed import TestBed, entry_of
-from strategist.records.library import Candidate, Entry, Key, Scope, Snapshot, Strategy
+from strategist.records.library import Candidate, Entry, Guidance, Key, Scope, Snapshot, Strategy
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import HashedEmbedder
 from strategist.retrieval.retriever import Retriever
@@ -59,7 +59,7 @@ def bed_over(*entries: Entry, states: Sequence[Scenario] = STATES, relevance: fl
         embedder = HashedEmbedder()
         retriever = await Retriever.build(Snapshot(entries=entries), embedder, settings)
         bed = TestBed(retriever, embedder, settings, own_phase=own_phase)
-        await bed.add(states)
+        bed.add(states)
         return bed
 
     return asyncio.run(build())
@@ -67,6 +67,10 @@ def bed_over(*entries: Entry, states: Sequence[Scenario] = STATES, relevance: fl
 
 def usable(bed: TestBed, one: Candidate) -> list[Scenario]:
     return [ranked.scenario for ranked in asyncio.run(bed.usable(one))]
+
+
+def base(bed: TestBed, state: Scenario) -> Guidance:
+    return asyncio.run(bed.base(state))
 
 
 def test_moments_are_like_the_keys_and_mostly_of_their_issue() -> None:
@@ -104,7 +108,7 @@ def test_a_moment_counts_only_where_the_lines_change() -> None:
     assert STATES[1] in places, "L is silent there"
     assert MINE[0] not in places, "L says the same there"
     for state in places:
-        assert bed.guided(one, state).lines != bed.base(state).lines
+        assert bed.guided(one, state).lines != base(bed, state).lines
     assert bed.shortage(one, asyncio.run(bed.usable(one)), 1 + len(places)) > 0
 
 
@@ -125,9 +129,9 @@ def test_what_is_tested_is_what_service_would_give() -> None:
         places = usable(bed, one)
         assert places
         for state in places:
-            assert bed.guided(one, state) == joint.base(state)
+            assert bed.guided(one, state) == base(joint, state)
         for state in (s for s in STATES if s not in places):
-            assert "e0@1" not in joint.base(state).entries or joint.base(state).lines == bed.base(state).lines
+            assert "e0@1" not in base(joint, state).entries or base(joint, state).lines == base(bed, state).lines
 
 
 def test_where_others_take_all_places_a_candidate_is_not_tested() -> None:
@@ -149,7 +153,7 @@ def test_a_control_leaves_nothing_and_counts_where_the_library_speaks() -> None:
     assert MINE[0] in places
     assert MINE[1] not in places, "the entry is on top there, the control would not silence it"
     for state in places:
-        assert bed.base(state).lines == (LINE,)
+        assert base(bed, state).lines == (LINE,)
         assert bed.guided(control, state).lines == ()
         assert (bed.guided(control, state).entries, bed.guided(control, state).reason) == (("e0@1",), "control")
 
@@ -160,7 +164,7 @@ def test_a_company_wide_line_counts_where_nothing_specific_matches() -> None:
     places = usable(bed, wide)
     assert places
     assert MINE[0] not in places
-    assert all(bed.base(s).reason == "global" for s in places)
+    assert all(base(bed, s).reason == "global" for s in places)
     given = bed.guided(wide, places[0])
     assert (given.reason, set(given.lines)) == ("global", {LINE, "Be kind."})
 
@@ -168,7 +172,7 @@ def test_a_company_wide_line_counts_where_nothing_specific_matches() -> None:
 def test_it_grows_and_knows_what_it_has_seen() -> None:
     bed, one = bed_over(states=STATES[:10]), proposal(LINE)
     before = usable(bed, one)
-    asyncio.run(bed.add(STATES))
+    bed.add(STATES)
     assert len(bed.pool) == len(STATES)
     after = usable(bed, one)
     assert after[: len(before)] == before
