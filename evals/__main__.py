@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from evals import gate_simulation, lab_worlds
+import sys
+
+from evals import budget_walls, gate_simulation, lab_worlds, many_processes, random_kills
 
 
-def main() -> None:
-    """Run them all."""
+def main() -> int:
+    """Run them all; 1 if a promise is broken."""
     gate_simulation.main()
     lab_worlds.main()
+    return max(budget_walls.main(), many_processes.main(), random_kills.main())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

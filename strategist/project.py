@@ -2,12 +2,13 @@
 
 `open_project` costs no model; `Project.deps` opens the models of a teach run, `Project.agent` those of an agent that serves.
 
-Invariants: one process at a time works on a project's runs (`Project.alone`); all parts of a process that book on one run share one budget.
+Invariants: one process at a time works on a run, and several may work on runs of one project (`Project.at_work`); all parts of a process
+that book on one run share one budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ from strategist.roles.teacher import LLMTeacher
 from strategist.settings import ModelSettings, Settings
 from strategist.store import Store, open_store
 from strategist.store.calls import CallLog
-from strategist.store.lock import hold
+from strategist.store.lock import HeldError, hold, join
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -69,7 +70,7 @@ class Project:
     _models: list[Model] = field(default_factory=list)
     _serving: Index | None = None
     _budgets: dict[str, Budget] = field(default_factory=dict)
-    _lock: IO[str] | None = None
+    _locks: dict[str, IO[str]] = field(default_factory=dict)
     _holders: int = 0
 
     def __enter__(self) -> Self:
@@ -92,24 +93,43 @@ class Project:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Be the one process that works on this project's runs. Raises HeldError, naming the other, if there is one. May be nested.
+        """Be the one process that is at work in this project, on whatever run. Raises HeldError, naming the others. May be nested."""
+        with self._holding(hold):
+            for run in self.store.runs():
+                self.take(run.id)
+            yield
 
-        Whoever is alone knows that calls in flight were left by processes that died: they are marked so, and stay counted. What other
-        processes spent until then is read anew."""
-        if self._lock is None:
-            self._lock = hold(self.settings.database_path.parent / RUN_LOCK)
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Work on runs beside other processes: each run that is taken, chosen or opened inside is this process's until the end of the
+        outermost block. Raises HeldError if another process is `alone`."""
+        with self._holding(join):
+            yield
+
+    @contextmanager
+    def _holding(self, lock: Callable[[Path], IO[str]]) -> Iterator[None]:
+        if not self._holders:
+            self._locks[""] = lock(self.settings.database_path.parent / RUN_LOCK)
         self._holders += 1
         try:
-            if self._holders == 1:
-                for run in self.store.runs():
-                    self.calls.mark_abandoned(run.id)
-                    self._budgets.pop(run.id, None)
             yield
         finally:
             self._holders -= 1
-            if not self._holders:
-                self._lock.close()
-                self._lock = None
+            while not self._holders and self._locks:
+                self._locks.popitem()[1].close()
+
+    def take(self, run: str) -> None:
+        """Be the one process that works on a run, until the block of `at_work` or `alone` ends. Raises HeldError, naming the other.
+
+        Whoever has a run knows that its calls in flight were left by processes that died: they are marked so, and stay counted. What
+        other processes spent on it until then is read anew."""
+        if run not in self._locks:
+            self._locks[run] = hold(self._lock_of(run))
+            self.calls.mark_abandoned(run)
+            self._budgets.pop(run, None)
+
+    def _lock_of(self, run: str) -> Path:
+        return self.settings.database_path.with_suffix(f".{run}.lock")
 
     def last_run(self) -> RunInfo | None:
         """The newest teach run, or None."""
@@ -119,26 +139,50 @@ class Project:
     def choose_run(self, *, resume: bool, new: bool) -> RunInfo:
         """The run to work on: a new one, or the unfinished one with `resume`. Raises SettingsError where that is not clear, and HeldError.
 
-        Between this and `deps` another process may begin that run, unless `alone` spans both."""
-        with self.alone():
+        Runs that other processes work on are left to them; without `new` they are a reason not to begin another. Between this and `deps`
+        another process may begin the run, unless `at_work` spans both."""
+        with self.at_work(), self.store.transaction():  # which no two processes are in at a time
             return self._choose_run(resume=resume, new=new)
 
     def _choose_run(self, *, resume: bool, new: bool) -> RunInfo:
-        last = self.last_run()
+        runs = self.store.runs()
+        last, held = self._last_free(runs)
         unfinished = last if last is not None and not ended_well(last.stop) else None
+        if held is not None and not new and (unfinished is None or not resume):
+            raise HeldError(held.path, held.holder, hint="wait for it, or stop it; nothing is lost. --new begins another run beside it")
         if unfinished is not None and not self._has_begun(unfinished):
-            return self._new_run(len(self.store.runs()) - 1)
+            return self._new_run(runs.index(unfinished))
         if resume:
             if unfinished is None:
                 raise SettingsError("there is no unfinished run to resume", hint="start one with `strategist teach`")
             self.require_same(unfinished)
+            self.take(unfinished.id)
             return unfinished
         if unfinished is not None and not new:
             raise SettingsError(
                 f"{unfinished.id} is unfinished ({unfinished.stop or 'it was killed'})",
                 hint="go on with `strategist teach --resume`, or start afresh with `--new`",
             )
-        return self._new_run(len(self.store.runs()))
+        return self._new_run(len(runs))
+
+    def last_free_run(self) -> RunInfo | None:
+        """The newest run that no other process is teaching, or None."""
+        with self.store.transaction():  # to look is to hold for a moment
+            return self._last_free(self.store.runs())[0]
+
+    def _last_free(self, runs: Sequence[RunInfo]) -> tuple[RunInfo | None, HeldError | None]:
+        """The newest run that is not being taught by another process, and what says that a later one is."""
+        held: HeldError | None = None
+        for run in reversed(runs):
+            if ended_well(run.stop) or run.id in self._locks:  # who evaluates a run that has ended is not in the way
+                return run, held
+            try:
+                hold(self._lock_of(run.id)).close()
+            except HeldError as error:
+                held = held or error
+            else:
+                return run, held
+        return None, held
 
     def _has_begun(self, run: RunInfo) -> bool:
         """Whether a run left anything behind. One that did not (its model could not be opened, say) binds nobody to its settings."""
@@ -157,31 +201,40 @@ class Project:
         for what in (name for name, kept in same.items() if not kept):
             raise SettingsError(f"{what} changed since {run.id} began", hint="change them back, or start a new run with --new")
 
+    def probe_run(self) -> RunInfo:
+        """What probes are booked on: no run of the loop, and not listed as one."""
+        return self._info("probe", self.settings.seed)
+
     def _new_run(self, earlier: int) -> RunInfo:
+        run = self._info(f"run-{earlier + 1:03d}", self.settings.seed + 1_000 * earlier)
+        self.take(run.id)
+        self.store.put_run(run)
+        return run
+
+    def _info(self, run_id: str, seed: int) -> RunInfo:
         settings = self.settings
         if settings.customer.kind == "model":
             _required(settings.customer.model, "customer")
-        run = RunInfo(
-            id=f"run-{earlier + 1:03d}",
+        return RunInfo(
+            id=run_id,
             domain=self.domain.name,
             pack_hash=self.domain.pack_hash,
             brief_hash=self.domain.brief_hash,
             learning_hash=settings.learning_hash,
             code=__version__,
             prompts=digest(prompt_hashes()),
-            seed=settings.seed + 1_000 * earlier,
+            seed=seed,
             student=model_name(settings.student),
             advisor="handbook" if settings.advisor.kind == "handbook" else model_name(_required(settings.advisor.model, "advisor")),
             embedder=self.embedder.embedder.id,
             rounds=settings.teach.rounds,
         )
-        self.store.put_run(run)
-        return run
 
     @asynccontextmanager
     async def deps(self, run: RunInfo) -> AsyncIterator[Deps]:
-        """The parts of a run, for this process alone; its models are closed at the end. Raises HeldError."""
-        with self.alone():
+        """The parts of a run, which is this process's; its models are closed at the end. Raises HeldError."""
+        with self.at_work():
+            self.take(run.id)
             if self.library.get_embedder() is None:
                 self.library.set_embedder(self.embedder.embedder.id)
             budget = self._budget(run.id)
@@ -242,7 +295,17 @@ class Project:
             choice.index.close()
 
     async def catch_up(self) -> str:
-        """Bring the derived index up to the library. Returns one line to show if that failed (nothing is lost then), else ""."""
+        """Bring the derived index up to the library. Returns one line to show if that failed (nothing is lost then), else "".
+
+        Who changes the library while another process does this leaves the index to it. So whoever had it looks once more when the index
+        is free again."""
+        while True:
+            version = self.library.version()
+            notice = await self._catch_up_once()
+            if notice or version == self.library.version():
+                return notice
+
+    async def _catch_up_once(self) -> str:
         snapshot = self.library.snapshot(self.servable, self.embedder.embedder.id, self.library.get_floor())
         if self.settings.retrieval.index == "exact" or not (snapshot.entries or self.index_folder.exists()):
             return ""
@@ -262,7 +325,7 @@ class Project:
     def _budget(self, run: str) -> Budget:
         """The one wall of a run in this process: whatever it books goes through this object, which counts it."""
         if run not in self._budgets:
-            self._budgets[run] = Budget(self.settings.budget, self.calls.spent(run))
+            self._budgets[run] = Budget(self.settings.budget, self.calls.spent(run), self.calls.overrun(run))
         return self._budgets[run]
 
     def _client(self, settings: ModelSettings, role: RoleName, run: str, seed: int) -> ModelClient:
@@ -335,8 +398,8 @@ async def studio_graph() -> AsyncIterator[CompiledStateGraph[LoopState]]:
     from strategist.loop.graph import build_graph
     from strategist.settings import load_settings
 
-    with open_project(load_settings(Path("strategist.toml"))) as project, project.alone():
-        last = project.last_run()
+    with open_project(load_settings(Path("strategist.toml"))) as project, project.at_work():
+        last = project.last_free_run()
         run = project.choose_run(resume=last is not None and not ended_well(last.stop), new=False)
         async with project.deps(run) as deps:
             yield build_graph(deps).compile()

@@ -75,12 +75,12 @@ class TeachSettings(Record):
 
 
 class GateSettings(Record):
-    """Admission: units from one look to the next, units of a test at most and at least, the false discovery rate, the level of the
-    hard-failure refusal; student replies that a round may spend on conversations for test moments, per conversation of its own; whether a
-    candidate coached only on openings (or only on later turns) is tested only on such."""
+    """Admission: units from one look to the next, units of a test at most and before anybody is admitted, the false discovery rate, the
+    level of the hard-failure refusal; student replies that a round may spend on conversations for test moments, per conversation of its
+    own; whether a candidate coached only on openings (or only on later turns) is tested only on such."""
 
     look: int = Field(default=4, ge=1)
-    most: int = Field(default=22, ge=2)
+    most: int = Field(default=34, ge=2)
     least: int = Field(default=12, ge=2)
     fdr: float = Field(default=0.10, gt=0, lt=1)
     hard_level: float = Field(default=0.10, gt=0, lt=1)

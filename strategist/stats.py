@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 EXACT_FLIPS = 16
@@ -124,6 +126,49 @@ def sign_test(wins: int, losses: int) -> float:
     n = wins + losses
     tail = sum(math.comb(n, k) for k in range(wins, n + 1))
     return float(tail / 2**n)
+
+
+def sequential_sign_test(wins: Sequence[bool], *, first: int, most: int) -> float:
+    """Exact one-sided p of a sign test that is read after its `first` decided unit and after every one that follows, at most `most` in all.
+
+    `wins`: units that are not ties, in the order they came. Who bets on wins at fair odds, with a stake spread evenly over all shares of
+    wins from 1/2 to 1, has after w wins and l losses, with n = w + l,
+    E(w, l) = 2^(n + 1) * integral from 1/2 to 1 of s^w (1 - s)^l ds = sum over i <= w of C(n + 1, i) / ((n + 1) C(n, w)).
+    p = P(E reaches at some reading the highest value it has reached so far), counted over all paths of a fair coin; 1 before the first
+    reading. With first = most it is the plain sign test. H0: whatever came before, a win is at most as likely as a loss. p only falls
+    as units come in, and P(p <= a) <= a holds whenever one stops. ValueError if there are more units than `most`, or `first` lies outside
+    0..most. Source of the bet: Ramdas, Grunwald, Vovk and Shafer (2023), Statistical Science 38; to count the paths instead of taking
+    Ville's bound 1 / E is what a known `most` allows.
+    """
+    if not 0 <= first <= most or len(wins) > most:
+        raise ValueError(f"the test is read from {first} units on and made for at most {most}, got {len(wins)}")
+    best, won = Fraction(0), 0
+    for count, win in enumerate(wins, start=1):
+        won += win
+        if count >= first:
+            best = max(best, _wealth(won, count - won))
+    return _share_of_paths(best, first, most)
+
+
+@cache
+def _wealth(wins: int, losses: int) -> Fraction:
+    """What the bet of `sequential_sign_test` has made of 1."""
+    n = wins + losses
+    return Fraction(sum(math.comb(n + 1, i) for i in range(wins + 1)), (n + 1) * math.comb(n, wins))
+
+
+@cache
+def _share_of_paths(wealth: Fraction, first: int, most: int) -> float:
+    """The share of all win-loss paths of `most` steps on which the bet has `wealth` or more at some time from step `first` on."""
+    reached, open_ = 0, [1]  # of 2^step paths: those that have reached it, and the others by their wins
+    for step in range(most + 1):
+        if step > 0:
+            reached, open_ = 2 * reached, [a + b for a, b in zip([*open_, 0], [0, *open_], strict=True)]
+        if step >= first:
+            there = [_wealth(won, step - won) >= wealth for won in range(step + 1)]
+            reached += sum(ways for ways, at in zip(open_, there, strict=True) if at)
+            open_ = [0 if at else ways for ways, at in zip(open_, there, strict=True)]
+    return float(Fraction(reached, 2**most))
 
 
 def mcnemar_one_sided(b: int, c: int) -> float:

@@ -266,6 +266,57 @@ def test_only_what_a_dead_process_left_is_marked_as_abandoned(settings: Settings
         assert in_flight(project) == 1
 
 
+def test_a_run_is_begun_beside_one_that_another_process_teaches_only_on_purpose(settings: Settings, project: Project) -> None:
+    with project.at_work(), open_project(settings) as other:
+        run = begin(project)
+        assert other.last_free_run() is None
+        for resume in (True, False):
+            with pytest.raises(HeldError, match=f"process {os.getpid()} is at work in") as caught:
+                other.choose_run(resume=resume, new=False)
+            assert "--new begins another run beside it" in caught.value.hint
+        beside = other.choose_run(resume=False, new=True)
+        assert (beside.id, beside.seed) == ("run-002", 1005)
+        assert other.last_free_run() == beside
+        assert in_flight(other) == 1, "the other's calls are under way"
+        with pytest.raises(HeldError), other.alone():
+            raise AssertionError("others are at work")
+    with open_project(settings) as later:
+        assert later.last_free_run() == beside
+        later.store.put_run(beside.model_copy(update={"stop": "rounds"}))
+        with later.at_work():
+            later.take(beside.id)  # as who evaluates it
+            with open_project(settings) as third:
+                assert third.choose_run(resume=False, new=False).id == "run-003"
+    assert run.id == "run-001"
+
+
+def test_a_run_that_died_is_resumed_beside_one_that_is_taught(settings: Settings, project: Project) -> None:
+    died = begin(project)
+    with open_project(settings) as other, other.at_work():
+        assert other.choose_run(resume=False, new=True).id == "run-002"
+        assert project.choose_run(resume=True, new=False) == died
+        assert in_flight(project) == 0
+        with pytest.raises(HeldError):
+            project.choose_run(resume=False, new=False)
+        assert project.choose_run(resume=False, new=True).id == "run-003"
+
+
+def test_a_run_without_a_call_keeps_its_number_beside_others(settings: Settings, project: Project) -> None:
+    first = project.choose_run(resume=False, new=False)
+    with open_project(settings) as other, other.at_work():
+        other.store.put_run(first.model_copy(update={"id": "run-002"}))
+        other.take("run-002")
+        assert project.choose_run(resume=False, new=True) == first
+
+
+def test_choosing_a_new_run_leaves_the_old_one_to_others(settings: Settings, project: Project) -> None:
+    old = begin(project)
+    with project.at_work():
+        assert project.choose_run(resume=False, new=True).id == "run-002"
+        with open_project(settings) as other:
+            assert other.choose_run(resume=True, new=False) == old
+
+
 # ------------------------------------------------------------------------------------------------ one wall per run
 
 

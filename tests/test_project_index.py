@@ -51,6 +51,22 @@ def test_the_index_catches_up_with_the_library(settings: Settings, monkeypatch: 
     assert len(shelf.kept.search(np.ones(3 * 1024, dtype=np.float32), 9)) == 2
 
 
+def test_what_is_written_while_the_index_catches_up_is_not_left_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: who wrote it found the index held and left it to us, and we had looked before."""
+    shelf = Shelf()
+    chroma = settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"index": "chroma"})})
+    with open_project(chroma) as project, open_project(settings) as other:
+        project.library.add([entry("e0", LINE)], actor="test", reason="", marker="m")
+
+        def opened(settings: RetrievalSettings, folder: Path, embedder_id: str, *, fresh: bool = False) -> IndexChoice:
+            other.library.add([entry("e1", "When it is lost, say sorry.")], actor="test", reason="", marker="once")
+            return shelf.open(settings, folder, embedder_id, fresh=fresh)
+
+        monkeypatch.setattr(strategist.project, "open_index", opened)
+        assert asyncio.run(project.catch_up()) == ""
+    assert len(shelf.kept.rows()) == 2
+
+
 def test_an_index_that_another_process_has_open_is_left_to_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf(notice="another process holds it")
     assert caught_up(settings, shelf, monkeypatch) == ""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special as scipy_special
 from scipy import stats as scipy_stats
 
 from strategist.stats import (
@@ -21,6 +22,7 @@ from strategist.stats import (
     mean_interval,
     paired_difference,
     power_of_sign_test,
+    sequential_sign_test,
     sign_flip_test,
     sign_test,
     wilson,
@@ -37,6 +39,43 @@ def test_sign_test_agrees_with_scipy(wins: int, losses: int) -> None:
     expected = scipy_stats.binomtest(wins, wins + losses, alternative="greater").pvalue if wins + losses else 1.0
     assert sign_test(wins, losses) == pytest.approx(expected, rel=1e-9)
     assert mcnemar_one_sided(wins, losses) == sign_test(wins, losses)
+
+
+def by_all_paths(wins: list[bool], first: int, most: int) -> float:
+    """The share of all paths of `most` steps that do as well as this one at some reading. The bet is integrated by scipy."""
+
+    def best(path: tuple[bool, ...]) -> float:
+        readings = [(sum(path[:n]), n) for n in range(first, len(path) + 1)]
+        values = [2 ** (n + 1) * scipy_special.beta(w + 1, n - w + 1) * scipy_special.betaincc(w + 1, n - w + 1, 0.5) for w, n in readings]
+        return max(values, default=0.0)
+
+    reached = best(tuple(wins)) * (1 - 1e-9)
+    paths = list(itertools.product((True, False), repeat=most))
+    return sum(best(path) >= reached for path in paths) / len(paths)
+
+
+@few
+@given(st.lists(st.booleans(), max_size=8), st.integers(0, 8), st.integers(0, 2))
+def test_the_sequential_sign_test_agrees_with_all_paths(wins: list[bool], first: int, more: int) -> None:
+    most = max(first, len(wins) + more)
+    p = sequential_sign_test(wins, first=first, most=most)
+    assert p == pytest.approx(by_all_paths(wins, first, most))
+    assert 0 < p <= 1
+
+
+@few
+@given(st.lists(st.booleans(), max_size=30), st.integers(0, 12), st.booleans())
+def test_the_sequential_sign_test_only_falls_and_wins_help(wins: list[bool], first: int, more: bool) -> None:
+    most = max(first, 31)
+    ps = [sequential_sign_test(wins[:n], first=first, most=most) for n in range(len(wins) + 1)]
+    assert ps == sorted(ps, reverse=True)
+    assert all(p == 1.0 for p in ps[:first])
+    if wins:
+        place = len(wins) // 2
+        better = [*wins[:place], True, *wins[place + 1 :]]
+        assert sequential_sign_test(better, first=first, most=most) <= ps[-1]
+    assert sequential_sign_test([*wins, True], first=len(wins) + 1, most=len(wins) + 1) == sign_test(sum(wins) + 1, len(wins) - sum(wins))
+    assert sequential_sign_test([True] * 5 + [more], first=0, most=100) < 0.2
 
 
 @few
@@ -215,6 +254,8 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: wilson(3, 2), "3 of 2"),
     (lambda: wilson(0, 0), "0 of 0"),
     (lambda: sign_test(-1, 2), "wins cannot be negative"),
+    (lambda: sequential_sign_test([True] * 3, first=1, most=2), "at most 2, got 3"),
+    (lambda: sequential_sign_test([], first=3, most=2), "from 3 units on and made for at most 2"),
     (lambda: mcnemar_one_sided(1, -2), "c cannot be negative"),
     (lambda: sign_flip_test([math.inf]), "finite"),
     (lambda: sign_flip_test([1.0], draws=0), "draws"),

@@ -53,7 +53,7 @@ def run(folder: Path, *, seeds: int) -> None:
         settings = prepare(folder, LAB_SETTINGS, fresh=True)
         out.print(Text.assemble(("These models are simulated", "bold"), " (the lab world `specific`): every situation needs its own line."))
         say("The student does not know them; watch the loop find, test and keep them.\n")
-        with open_project(load_settings(settings)) as project, project.alone():
+        with open_project(load_settings(settings)) as project, project.at_work():
             run_info = project.choose_run(resume=False, new=False)
             teach_with_bars(project, run_info, quiet=False, again="the same command starts the demo again")
             catch_up(project)

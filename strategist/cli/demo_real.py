@@ -63,8 +63,6 @@ candidates = 12
 dev_personas = 12
 
 [gate]
-look = 6                            # of lines that win 58 and lose 17 of 100, as its do, 9 % are behind after 4 moments, 6 % after 6
-most = 34                           # 22 moments would miss half of them
 extra_turns = 8                     # what matters most to it are things said in the middle of rare conversations
 own_phase = true                    # openings cost nothing: without this, lines about later turns are tested mostly on openings
 
@@ -102,7 +100,7 @@ def coach(folder: Path, settings: str, *, seeds: int, foreground: bool) -> None:
 def work(folder: Path, *, seeds: int) -> None:
     """Teach (or go on), evaluate all arms on dev, write the report. For whoever holds the folder's lock."""
     (folder / DONE).unlink(missing_ok=True)
-    with open_project(load_settings(folder / "strategist.toml")) as project, project.alone():
+    with open_project(load_settings(folder / "strategist.toml")) as project, project.at_work():
         last = project.last_run()
         if last is None or not ended_well(last.stop):
             info = project.choose_run(resume=last is not None, new=False)

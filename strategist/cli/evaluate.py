@@ -48,10 +48,11 @@ def study(
     """Play the arms: every trace is stored as its conversation ends, the outcomes with the last run when all have ended.
 
     Opening test is counted first, and draws personas by a new seed; `resume` goes on with the last opening, if it has not ended."""
-    with project.alone():
+    with project.at_work():
         last = project.last_run()
         if last is None:
             raise SettingsError("there is no run to evaluate", hint="run `strategist teach` first")
+        project.take(last.id)  # before test is opened
         if "teacher" in names and project.settings.advisor.kind == "handbook":
             raise SettingsError("arm teacher needs a teacher that can act", hint="a handbook cannot: set [advisor] kind = 'model'")
         if split == "dev":

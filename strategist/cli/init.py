@@ -61,7 +61,7 @@ kind = "scripted"                    # "scripted": persona cards played by code;
 
 [gate]                               # docs/statistics.md says what these mean
 # look = 4
-# most = 22
+# most = 34
 # least = 12
 # fdr = 0.1
 # hard_level = 0.1

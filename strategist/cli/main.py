@@ -78,7 +78,7 @@ def domain_list() -> None:
 def teach(
     settings: SettingsFile = DEFAULT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last unfinished run.")] = False,
-    new: Annotated[bool, typer.Option("--new", help="Start a new run although the last one is unfinished.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Start a new run, although the last one is unfinished or under way.")] = False,
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, max=50, help="Instead of the settings' number of rounds.")] = None,
     replay_from: Annotated[
         Path | None,
@@ -90,6 +90,19 @@ def teach(
     from strategist.cli.teach import run
 
     run(settings, resume=resume, new=new, rounds=rounds, replay_from=replay_from, quiet=quiet)
+
+
+@app.command(short_help="Is the student coachable? Before a budget is spent.")
+def probe(
+    settings: SettingsFile = DEFAULT,
+    moments: Annotated[int, typer.Option(min=3, max=500, help="Customers' first messages at which lines are tried.")] = 24,
+    samples: Annotated[int, typer.Option(min=1, max=20, help="Replies per moment and arm.")] = 2,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Measure what right, nearly right and wrong lines do to the student, and say whether it is coachable."""
+    from strategist.cli.probe import run
+
+    run(settings, moments=moments, samples=samples, quiet=quiet)
 
 
 @app.command(short_help="Compare arms on dev (or test) personas.")

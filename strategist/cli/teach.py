@@ -26,8 +26,8 @@ def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from:
     """The command."""
     if resume and new:
         raise SettingsError("--resume and --new exclude each other", hint="--resume goes on with the last run, --new starts another")
-    with open_project(load_settings(path)) as project, project.alone():
-        if resume and rounds is None and (last := project.last_run()) is not None:
+    with open_project(load_settings(path)) as project, project.at_work():
+        if resume and rounds is None and (last := project.last_free_run()) is not None:
             rounds = last.rounds  # a resumed run keeps the number it was started with
         if rounds is not None:
             project.settings = with_rounds(project.settings, rounds)
@@ -64,6 +64,10 @@ def teach_with_bars(project: Project, info: RunInfo, *, quiet: bool, again: str)
             finished = asyncio.run(main())
     except KeyboardInterrupt:
         raise RunInterruptedError(f"{info.id} stopped; nothing is lost", hint=again) from None
+    over = project.calls.overrun(info.id)
+    if over.tokens or over.usd:
+        beyond = f"{plural(over.tokens, 'token')} and ${over.usd:.4f} more than calls may take at most; they count in the budget"
+        say(f"note: model servers billed {beyond}", "yellow", to=err)
     if finished.stop not in ENDS:
         why, *more = finished.error.splitlines() or ["it ended without a reason"]
         hint = "\n".join([*(line.strip() for line in more), again])

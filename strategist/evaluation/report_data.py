@@ -28,7 +28,7 @@ from strategist.evaluation.study import (
 from strategist.library.library import Library
 from strategist.records.base import Record
 from strategist.records.library import Entry, Refusal
-from strategist.records.run import ArmOutcome, RoleCost, RoundSummary, RunInfo
+from strategist.records.run import ArmOutcome, Overrun, RoleCost, RoundSummary, RunInfo
 from strategist.records.trace import Scenario, Trace
 from strategist.store import Store
 from strategist.store.calls import CallLog
@@ -94,6 +94,7 @@ class ReportData(Record):
     entries: tuple[EntryLine, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     costs: tuple[RoleCost, ...] = ()
+    overrun: Overrun = Overrun()
     failures: tuple[FailureLine, ...] = ()
     warnings: tuple[str, ...] = ()
     command: str = ""
@@ -115,6 +116,7 @@ def gather(store: Store, run_id: str, domain: Domain, *, command: str = "") -> R
         entries=[EntryLine(entry=entry, customer=_customer(entry, scenarios)) for entry in entries],
         refusals=store.documents(run_id, "refusal", Refusal),
         costs=CallLog(store).totals(run_id),
+        overrun=CallLog(store).overrun(run_id),
         failed=failed,
         openings=sum(event.action == OPENING for event in store.events()),
         command=command,
@@ -141,6 +143,7 @@ def assemble(
     entries: Sequence[EntryLine],
     refusals: Sequence[Refusal],
     costs: Sequence[RoleCost],
+    overrun: Overrun = Overrun(),  # noqa: B008
     failed: Sequence[Trace],
     openings: int,
     command: str,
@@ -167,6 +170,7 @@ def assemble(
         entries=tuple(sorted(entries, key=lambda line: _rank(line.entry))),
         refusals=tuple(refusals),
         costs=tuple(costs),
+        overrun=overrun,
         failures=count_failures(failed),
         command=command,
     )

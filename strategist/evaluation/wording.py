@@ -23,7 +23,7 @@ MOST_BARS = 24
 
 DECISIONS: dict[Decision, str] = {
     "admitted": "admitted",
-    "dropped_first_stage": "behind, or past hope, at a look before the end of the test",
+    "dropped_first_stage": "fell behind at a look before the end of the test",
     "not_significant": "the difference may be chance",
     "more_hard_failures": "more hard failures with it",
     "too_few_moments": "too few moments to test it on",

@@ -1,6 +1,6 @@
 """The gate: asks of every candidate of a round whether guidance from L + c is better than guidance from L, where c would be used.
 
-Owns the order of work: choose moments, play some pairs for all, look who goes on, play some more, one decision over the round. Knows
+Owns the order of work: choose moments, play some pairs for all, decide over the round, play some more where it is open. Knows
 neither how a reply is made (`answer` is given) nor where evidence is kept.
 
 Invariants: evidence comes in the order of the candidates and depends on nothing but the arguments and the replies, never on which reply
@@ -12,16 +12,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from strategist.gate.decide import Tested, decide_round, goes_on, is_complete
+from strategist.gate.decide import Tested, decide_round, falls_behind
 from strategist.gate.moments import RankedScenario, choose_moments
-from strategist.gate.pairs import Answer, Answered, Stage, in_order, run_pairs
+from strategist.gate.pairs import Answer, Answered, in_order, run_pairs
 from strategist.records.evidence import Evidence, Pair
 from strategist.records.library import Candidate
 from strategist.records.trace import Scenario
 from strategist.settings import GateSettings
 
 Progress = Callable[[int, int], None]
-"""(student turns done, student turns still expected in all): the second number falls when candidates are dropped."""
+"""(student turns done, student turns expected in all): the second number falls when candidates are dropped or admitted."""
 
 
 async def run_gate(
@@ -46,28 +46,37 @@ async def run_gate(
     moments = [choose_moments(c, ranked, k=k, most=settings.most) for c, ranked in zip(candidates, ranked_moments, strict=True)]
     ready = [index for index, found in enumerate(moments) if len(found) >= settings.enough]
     places = asyncio.Semaphore(concurrency)
-    turns = _Turns(answer, expected=2 * sum(len(moments[index]) for index in ready), progress=progress)
+    turns = _Turns(answer, progress)
 
-    step = settings.look
-    pairs: dict[int, tuple[Pair, ...]] = dict.fromkeys(ready, ())
-    going, start = ready, 0
+    tested = [
+        Tested((), len(found), settings.enough, shortage=max(0, settings.enough - len(found)), tries=candidate.tries)
+        for candidate, found in zip(candidates, moments, strict=True)
+    ]
+    going = ready
     while going:
-        stage: Stage = 1 if start == 0 else 2
-        work = [run_pairs(candidates[i], moments[i][start : start + step], stage, answer=turns.play, places=places) for i in going]
+        turns.expect(2 * sum(len(moments[i]) - len(tested[i].pairs) for i in going))
+        parts = [moments[i][len(tested[i].pairs) :][: settings.look] for i in going]
+        work = [
+            run_pairs(candidates[i], part, 2 if tested[i].pairs else 1, answer=turns.play, places=places)
+            for i, part in zip(going, parts, strict=True)
+        ]
         for index, played in zip(going, await in_order(work), strict=True):
-            pairs[index] += played
-        left = {index: len(moments[index]) - len(pairs[index]) for index in going}
-        # a small test that is not significant is made again: there what has no hope now is not dropped for good
-        hope = {i: settings.fdr if len(moments[i]) == settings.most else None for i in going}
-        kept = [i for i in going if left[i] and is_complete(pairs[i]) and goes_on(pairs[i], left[i], first=start == 0, hope=hope[i])]
-        turns.expect_fewer(2 * sum(left[index] for index in going if index not in kept))
-        going, start = kept, start + step
-    tested = []
-    for index, candidate in enumerate(candidates):
-        found, planned = pairs.get(index, ()), len(moments[index])
-        tested.append(Tested(found, max(0, settings.enough - planned), candidate.tries, stopped=len(found) < planned))
+            tested[index] = _looked_at(tested[index], played, settings)
+        evidence = decide_round(tested, fdr=settings.fdr, hard_level=settings.hard_level)
+        going = [i for i in ready if _is_open(tested[i], evidence[i])]
     evidence = decide_round(tested, fdr=settings.fdr, hard_level=settings.hard_level)
     return tuple(one.model_copy(update={"student": student, "snapshot": snapshot_hash}) for one in evidence)
+
+
+def _looked_at(before: Tested, played: tuple[Pair, ...], settings: GateSettings) -> Tested:
+    now = before._replace(pairs=before.pairs + played)
+    return now._replace(dropped=len(now.pairs) < now.moments and falls_behind(now, fdr=settings.fdr))
+
+
+def _is_open(one: Tested, evidence: Evidence) -> bool:
+    """Whether a candidate needs more pairs: it has moments left, and is neither out nor admitted by what is known now. More hard failures
+    than without it may be luck so far."""
+    return len(one.pairs) < one.moments and evidence.decision in ("not_significant", "more_hard_failures")
 
 
 def _check(candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[RankedScenario]], concurrency: int) -> None:
@@ -82,11 +91,10 @@ def _check(candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[Ra
 class _Turns:
     """Counts and, once a turn has raised, stops the student turns of one round."""
 
-    def __init__(self, answer: Answer, *, expected: int, progress: Progress | None) -> None:
+    def __init__(self, answer: Answer, progress: Progress | None) -> None:
         self._answer = answer
-        self._expected = expected
         self._progress = progress
-        self._done = 0
+        self._done = self._expected = 0
         self._error: Exception | None = None
 
     async def play(self, scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
@@ -101,9 +109,9 @@ class _Turns:
         self._report()
         return answered
 
-    def expect_fewer(self, turns: int) -> None:
-        self._expected -= turns
-        self._report()
+    def expect(self, more: int) -> None:
+        """So many turns are left if nobody is dropped or admitted before the end."""
+        self._expected = self._done + more
 
     def _report(self) -> None:
         if self._progress is not None:

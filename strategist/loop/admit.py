@@ -39,14 +39,20 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     """Choose the moments of all candidates, run the pairs, decide the round, store evidence and refusals."""
     candidates = deps.store.documents(deps.run.id, "candidate", Candidate, round_)
     snapshot = deps.snapshot(round_)
-    bed = TestBed(await deps.retriever(snapshot), deps.embedder, deps.settings.retrieval, own_phase=deps.settings.gate.own_phase)
+    bed = TestBed(
+        await deps.retriever(snapshot),
+        deps.embedder,
+        deps.settings.retrieval,
+        candidates=candidates,
+        own_phase=deps.settings.gate.own_phase,
+    )
     bed.add(known_states(deps, round_))
     if wanted := _wanted(await _short(bed, candidates, deps.settings.gate.most)):
         await _add_openings(deps, round_, bed, wanted, report)
         await _add_conversations(deps, round_, bed, candidates, report)
 
     async def answer(scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
-        guidance = bed.guided(candidate, scenario) if candidate else await bed.base(scenario)
+        guidance = bed.guided(candidate, scenario) if candidate else bed.base(scenario)
         try:
             result = await replay(deps.agent(None), deps.domain, scenario, guidance=guidance, purpose="admit", sample=sample)
         except ModelError as error:

@@ -1,20 +1,23 @@
 """consolidate: what the gate admitted goes into the library, in one transaction, and the injection floor is calibrated anew.
 
-A candidate whose text stands in the library already widens that entry's keys; anything else becomes a new entry. Markers, and the snapshot
-that is written last, make a second run of this node do nothing.
+A candidate whose text stands in the library already widens that entry's keys; anything else becomes a new entry. Entries are also found
+where the rounds' conversations failed what their lines mend. Markers, and the snapshot that is written last, make a second run of this
+node do nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strategist.loop.admit import known_states
+from strategist.loop.coached import Coached
 from strategist.loop.deps import Count, Deps
+from strategist.loop.select import farthest_points
 from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
-from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, Snapshot, text_of
+from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, Snapshot, Strategy, text_of
 from strategist.records.trace import Scenario
 from strategist.retrieval.floor import precise_floor
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_KEYS = 40
 """Keys an entry is admitted or widened with at most; those it was coached on come first."""
+MAX_GAPS = 200
+"""Moments that no entry is for which are kept at most, spread over what customers say."""
 
 
 async def consolidate(deps: Deps, round_: int, report: Count) -> None:
@@ -33,7 +38,8 @@ async def consolidate(deps: Deps, round_: int, report: Count) -> None:
     evidence = dict(_evidence(deps, round_))
     admitted = [c for c in store.documents(run, "candidate", Candidate, round_) if evidence[c.id].decision == "admitted"]
     if store.get_document(run, "snapshot_after", f"r{round_}", Snapshot) is None:
-        entries = _write(deps, round_, admitted, evidence)
+        with store.transaction():  # a person or another run may be changing the same entries
+            entries = _write(deps, round_, admitted, evidence)
         floor = await floor_for(deps, round_, entries)
         deps.library.set_floor(floor)
         after = Snapshot(entries=entries, floor=floor, embedder=deps.embedder.id)
@@ -46,22 +52,69 @@ def _write(deps: Deps, round_: int, admitted: Sequence[Candidate], evidence: Map
     the snapshot is not touched."""
     after = {e.id: e for e in deps.snapshot(round_).entries}
     states = {s.id: s for s in known_states(deps, round_, extras=True)}
+    mends = mended_checks([c for r in range(round_ + 1) for c in deps.store.documents(deps.run.id, "coached", Coached, r)])
+    wider = {e.id: failing_keys(e.keys, e.strategies, mends, states.values()) for e in after.values() if e.scope == "specific"}
     known = {text_of(e.strategies): e for e in after.values() if e.strategies and e.scope == "specific"}
     new: list[Entry] = []
     for candidate in admitted:
         twin = known.get(text_of(candidate.strategies)) if candidate.scope == "specific" else None
         if twin is None:
-            new.append(_entry(deps, round_, candidate, evidence[candidate.id], states))
-            continue
-        after[twin.id] = after[twin.id].with_keys(candidate.keys)
-        now = deps.library.get(twin.id)
-        if text_of(now.strategies) == text_of(twin.strategies) and now.status in SERVABLE:
-            reason = f"round {round_}: same text, tested on {candidate.id}"
-            deps.library.widen(twin.id, candidate.keys, actor="strategist", reason=reason, marker=_marker(deps, round_, candidate.id))
+            new.append(_entry(deps, round_, candidate, evidence[candidate.id], states, mends))
+        else:
+            wider[twin.id] = (*candidate.keys, *wider[twin.id])
+    for id_, keys in wider.items():
+        after[id_] = _widen(deps, round_, after[id_], keys)
     deps.library.add(new, actor="strategist", reason=f"admitted in round {round_}", marker=_marker(deps, round_, "add"))
     there = {e.id: e.version for e in deps.library.entries()}
     after |= {e.id: e.model_copy(update={"version": there[e.id]}) for e in new if e.id in there}  # the others say what a person retired
     return tuple(after[name] for name in sorted(after))
+
+
+def _widen(deps: Deps, round_: int, entry: Entry, keys: Sequence[Key]) -> Entry:
+    """Let an entry be found under more keys, here and in the library if its text still stands there."""
+    fresh = _distinct((*entry.keys, *keys))[len(_distinct(entry.keys)) : max(MAX_KEYS, len(entry.keys))]
+    if not fresh:
+        return entry
+    now = deps.library.get(entry.id)
+    if text_of(now.strategies) == text_of(entry.strategies) and now.status in SERVABLE:
+        reason = f"round {round_}: tested or needed at these moments, too"
+        deps.library.widen(entry.id, fresh, actor="strategist", reason=reason, marker=_marker(deps, round_, entry.id))
+    return entry.with_keys(fresh)
+
+
+def mended_checks(coached: Iterable[Coached]) -> dict[str, frozenset[str]]:
+    """Line -> checks that the student failed without it and passed with it, in coaching. Pure."""
+    found: dict[str, set[str]] = {}
+    for one in coached:
+        for attempt in one.attempts[1:]:
+            failed = {v.check for v in one.attempts[0].verdicts if v.passed is False}
+            passed = {v.check for v in attempt.verdicts if v.passed}
+            for line in attempt.lines:
+                found.setdefault(line, set()).update(failed & passed)
+    return {line: frozenset(checks) for line, checks in found.items()}
+
+
+def failing_keys(
+    keys: Sequence[Key], strategies: Sequence[Strategy], mends: Mapping[str, frozenset[str]], states: Iterable[Scenario]
+) -> tuple[Key, ...]:
+    """The states of the same issues at which the student failed what these lines mend: there they are needed, too. Pure.
+
+    Not where else such a check fails: what is needed there may be something else, and the line was not tested there."""
+    issues = {key.issue for key in keys}
+    checks = frozenset[str]().union(*(mends.get(s.text, frozenset()) for s in strategies))
+    return tuple(_key(s) for s in states if s.issue in issues and any(v.passed is False and v.check in checks for v in s.verdicts))
+
+
+def _key(state: Scenario) -> Key:
+    return Key(scenario=state.id, persona=state.persona, issue=state.issue, text=state.key)
+
+
+def _distinct(keys: Iterable[Key]) -> tuple[Key, ...]:
+    """One key per text, the first."""
+    found: dict[str, Key] = {}
+    for key in keys:
+        found.setdefault(key.text, key)
+    return tuple(found.values())
 
 
 def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> tuple[Key, ...]:
@@ -69,14 +122,12 @@ def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scen
     finds it again. One win elsewhere is mostly luck, and its key would draw the entry to a matter it was not written for. Pure."""
     issues = {key.issue for key in candidate.keys}
     won = [states[pair.scenario] for pair in evidence.pairs if pair.result == "win" and pair.scenario in states]
-    keys: dict[str, Key] = {}
-    for key in (*candidate.keys, *(Key(scenario=s.id, persona=s.persona, issue=s.issue, text=s.key) for s in won if s.issue in issues)):
-        keys.setdefault(key.text, key)
-    return tuple(keys.values())[:MAX_KEYS]
+    return _distinct((*candidate.keys, *(_key(s) for s in won if s.issue in issues)))[:MAX_KEYS]
 
 
 async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
-    """The floor over these entries: fixed by settings, else where the entry found first begins to be more often right than wrong.
+    """The floor over these entries: fixed by settings, else where the entry found first begins to be more often right than wrong; and the
+    gaps beside it, moments of issues that no entry is for.
 
     Found first means nearest by vectors. Counted at the states of the rounds' own conversations, which meet all issues alike. The
     gate's own customers were drawn for the issues of its candidates, and would say that these are what customers mostly want."""
@@ -86,25 +137,34 @@ async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
     states = [s for earlier in range(round_ + 1) for s in deps.store.documents(deps.run.id, "scenario", Scenario, earlier)]
     if not own or not states:
         return precise_floor([])
+    vectors = await deps.embedder.embed([s.key for s in states])
+    served = {key.issue for e in own for key in e.keys}
+    gaps = farthest_points([i for i, s in enumerate(states) if s.issue not in served], vectors, states, MAX_GAPS)
     keys = await deps.embedder.embed([key.text for e in own for key in e.keys])
-    return precise_floor(found_first(own, keys, states, await deps.embedder.embed([s.key for s in states])))
+    floor = precise_floor(found_first(own, keys, states, vectors, gaps))
+    return floor.model_copy(update={"gaps": tuple(_key(states[i]) for i in gaps)})
 
 
-def found_first(entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors) -> list[tuple[float, bool]]:
+def found_first(
+    entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors, gaps: Sequence[int] = ()
+) -> list[tuple[float, bool]]:
     """At each state the best score by keys of other customers, and whether that entry has a key of the state's issue. Pure.
 
-    `keys`: unit rows, one per key of all entries in order; `vectors`: unit rows, one per state. States without such a key are left out.
+    `keys`: unit rows, one per key of all entries in order; `vectors`: unit rows, one per state; `gaps`: positions of states that no entry
+    is for. States without a key of others are left out, and those to which a gap of another customer is nearer.
     """
     import numpy as np
 
     issues = [frozenset(key.issue for key in e.keys) for e in entries for _ in e.keys]
     personas = np.array([key.persona for e in entries for key in e.keys])
+    strangers = np.array([states[i].persona for i in gaps])
     found = []
-    for state, row in zip(states, vectors @ keys.T, strict=True):
+    for state, row, unserved in zip(states, vectors @ keys.T, vectors @ vectors[list(gaps)].T, strict=True):
         others = personas != state.persona
         if others.any():
             best = int(np.where(others, row, -np.inf).argmax())
-            found.append((float(np.clip(row[best], 0, 1)), state.issue in issues[best]))
+            if row[best] >= unserved[strangers != state.persona].max(initial=-1.0):
+                found.append((float(np.clip(row[best], 0, 1)), state.issue in issues[best]))
     return found
 
 
@@ -113,12 +173,23 @@ def _evidence(deps: Deps, round_: int) -> list[tuple[str, Evidence]]:
     return list(zip([c.id for c in candidates], deps.store.documents(deps.run.id, "evidence", Evidence, round_), strict=True))
 
 
-def _entry(deps: Deps, round_: int, candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> Entry:
+def _entry(
+    deps: Deps,
+    round_: int,
+    candidate: Candidate,
+    evidence: Evidence,
+    states: dict[str, Scenario],
+    mends: Mapping[str, frozenset[str]],
+) -> Entry:
+    keys: tuple[Key, ...] = ()
+    if candidate.scope == "specific":
+        needed = failing_keys(candidate.keys, candidate.strategies, mends, states.values())
+        keys = _distinct((*tested_keys(candidate, evidence, states), *needed))[:MAX_KEYS]
     content = {"domain": deps.domain.name, "lines": [s.text for s in candidate.strategies], "keys": [k.text for k in candidate.keys]}
     return entry_of(candidate, id="e" + digest(content, 12)).model_copy(
         update={
             "status": "admitted",
-            "keys": tested_keys(candidate, evidence, states) if candidate.scope == "specific" else (),
+            "keys": keys,
             "domain": deps.domain.name,
             "brief_hash": deps.domain.brief_hash,
             "student": deps.student.model_name,

@@ -16,6 +16,7 @@ from strategist.domains.domain import Domain
 from strategist.errors import BudgetExceededError
 from strategist.library.library import Library
 from strategist.models.protocol import Chat
+from strategist.records.base import Record
 from strategist.records.library import SERVABLE, Snapshot
 from strategist.records.run import RunInfo, StopReason
 from strategist.retrieval.embed import Embedder
@@ -37,6 +38,14 @@ class LoopState(TypedDict, total=False):
     run_id: str
     round: int
     stop: StopReason | None
+    done: str
+
+
+class Booked(Record):
+    """A node of a round that is done, written behind everything else that it writes: `done` in the graph's state is its id."""
+
+    node: NodeName
+    round: int
 
 
 class Progress(TypedDict):

@@ -1,7 +1,8 @@
 """The loop as a LangGraph graph: generate, select, coach, admit, consolidate, examine, and round again.
 
-The state holds the round and the reason to stop; everything else is in the store, so a checkpoint is a few hundred bytes and a node that
-runs twice after a kill changes nothing: its calls come from the call log. Nodes stream `Progress` events.
+The state holds the round, the last node that is done and the reason to stop; everything else is in the store, so a checkpoint is a few
+hundred bytes and a node that runs twice after a kill changes nothing: its calls come from the call log. A node books itself in the store
+before its checkpoint is written, so that checkpoints which are ahead of the store can be told. Nodes stream `Progress` events.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from strategist.loop.admit import admit
 from strategist.loop.coach import coach
 from strategist.loop.consolidate import consolidate
-from strategist.loop.deps import NODES, Deps, LoopState, NodeName, Progress, Report
+from strategist.loop.deps import NODES, Booked, Deps, LoopState, NodeName, Progress, Report
 from strategist.loop.examine import examine
 from strategist.loop.generate import generate
 from strategist.loop.select import select
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from langgraph.graph import StateGraph
 
 Node = Callable[[Deps, int, Report], Awaitable[StopReason | None]]
+
+BOOKED = "booked"
+"""Kind of the documents that say which nodes are done."""
 
 WORK: dict[NodeName, Node] = {
     "generate": generate,
@@ -73,8 +77,10 @@ def _node(deps: Deps, name: NodeName) -> GraphNode:
             write(Progress(**event, what=what) if what else event)
 
         stop = await WORK[name](deps, round_, report)
+        done = f"r{round_}-{name}"
+        deps.store.put_document(deps.run.id, BOOKED, done, round_, NODES.index(name), Booked(node=name, round=round_))
         if name != "examine":
-            return {"round": round_}
-        return {"round": round_ if stop else round_ + 1, "stop": stop}
+            return {"round": round_, "done": done}
+        return {"round": round_ if stop else round_ + 1, "stop": stop, "done": done}
 
     return run

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from strategist.conversation import scenarios_of
 from strategist.loop.deps import Count, Deps
+from strategist.loop.generate import EXTRA_FIRST_INDEX
 from strategist.records.base import Record, digest
 from strategist.records.trace import Scenario
 from strategist.retrieval.mask import key_text
@@ -31,7 +32,9 @@ async def select(deps: Deps, round_: int, report: Count) -> None:
     scenarios: list[Scenario] = []
     unasked: set[str] = set()
     for trace in deps.store.traces(deps.run.id, purpose="generate", round=round_):
-        if trace.failure is None:
+        if (
+            trace.failure is None and trace.index < EXTRA_FIRST_INDEX
+        ):  # a run that begins again after its checkpoints were lost has the others
             states = scenarios_of(trace, lambda messages: key_text(messages, deps.domain.language))
             scenarios.extend(states)
             unasked.update(s.id for s in states if trace.actor == "teacher")

@@ -12,19 +12,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from strategist.gate.moments import RankedScenario, choose_moments
-from strategist.records.library import Candidate, Entry, Guidance
+from strategist.records.library import Candidate, Entry, Guidance, Key
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import Embedder
 from strategist.retrieval.fields import is_opening
-from strategist.retrieval.floor import calibrate_floor
+from strategist.retrieval.floor import precise_floor
 from strategist.retrieval.retriever import Retriever
 from strategist.settings import RetrievalSettings
 
 if TYPE_CHECKING:
     from strategist.retrieval.embed import Vectors
-
-STRANGERS = 1.0
-"""Quantile of a candidate's scores at moments of other issues from which a moment counts as alike: all of them."""
 
 
 class _Place(NamedTuple):
@@ -40,13 +37,22 @@ class TestBed:
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, retriever: Retriever, embedder: Embedder, settings: RetrievalSettings, *, own_phase: bool = False) -> None:
+    def __init__(
+        self,
+        retriever: Retriever,
+        embedder: Embedder,
+        settings: RetrievalSettings,
+        *,
+        candidates: Sequence[Candidate] = (),
+        own_phase: bool = False,
+    ) -> None:
+        self.candidates = candidates
         self.retriever = retriever
         self.embedder = embedder
         self.settings = settings
         self.own_phase = own_phase
         self.pool: list[Scenario] = []
-        self._ids: set[str] = set()
+        self._seen: set[str] = set()
         self._base: dict[str, Guidance] = {}
         self._joint: dict[str, Retriever] = {}
         self._places: dict[tuple[str, str], _Place | None] = {}
@@ -57,14 +63,12 @@ class TestBed:
     def add(self, scenarios: Sequence[Scenario]) -> None:
         """Add states that are not there yet (by id), in order."""
         for scenario in scenarios:
-            if scenario.id not in self._ids:
-                self._ids.add(scenario.id)
+            if scenario.id not in self._seen:
+                self._seen.add(scenario.id)
                 self.pool.append(scenario)
 
-    async def base(self, scenario: Scenario) -> Guidance:
-        """Guidance from L. It is looked up where it is asked for: most states of the pool are no candidate's moment."""
-        if scenario.key not in self._base:
-            self._base[scenario.key] = await self.retriever.guidance(scenario.key)
+    def base(self, scenario: Scenario) -> Guidance:
+        """Guidance from L, at a moment that is usable for a candidate."""
         return self._base[scenario.key]
 
     def guided(self, candidate: Candidate, scenario: Scenario) -> Guidance:
@@ -78,7 +82,7 @@ class TestBed:
         seen, found = self._usable.get(candidate.id, (0, []))
         fresh = self._in_phase(candidate, self.pool[seen:])
         near = fresh if candidate.scope == "general" else await self._alike(candidate, fresh)
-        placed = [(scenario, await self._place(candidate, scenario)) for scenario in near]
+        placed = [(scenario, await self._place(candidate, scenario.key)) for scenario in near]
         found = [*found, *(RankedScenario(scenario, place.rank, place.score) for scenario, place in placed if place is not None)]
         self._usable[candidate.id] = (len(self.pool), found)
         return found
@@ -87,20 +91,23 @@ class TestBed:
         """How many personas the candidate's test lacks to have `needed`."""
         return needed - len(choose_moments(candidate, usable, k=self.settings.k, most=needed))
 
-    async def _place(self, candidate: Candidate, scenario: Scenario) -> _Place | None:
-        """Ask L + c; None where it does not use the candidate, or says the same as L. Customers often begin alike, and what a library
-        says depends on the key alone, so equal keys are asked once."""
-        name = candidate.id, scenario.key
-        if name not in self._places:
-            self._places[name] = await self._ask(candidate, scenario)
-        return self._places[name]
+    async def _place(self, candidate: Candidate, key: str) -> _Place | None:
+        """Ask L + c; None where it does not use the candidate, or says the same as L. What a library says depends on the key alone, and
+        customers often begin alike, so equal keys are asked once."""
+        if (candidate.id, key) not in self._places:
+            self._places[candidate.id, key] = await self._ask(candidate, key)
+        return self._places[candidate.id, key]
 
-    async def _ask(self, candidate: Candidate, scenario: Scenario) -> _Place | None:
+    async def _ask(self, candidate: Candidate, key: str) -> _Place | None:
         entry = entry_of(candidate)
         if candidate.id not in self._joint:
             self._joint[candidate.id] = await self.retriever.with_entry(entry)
-        found = await self._joint[candidate.id].explain(scenario.key, tried=entry.id)
-        if entry.ref not in found.guidance.entries or found.guidance.lines == (await self.base(scenario)).lines:
+        found = await self._joint[candidate.id].explain(key, tried=entry.id)
+        if entry.ref not in found.guidance.entries:
+            return None
+        if key not in self._base:
+            self._base[key] = await self.retriever.guidance(key)
+        if found.guidance.lines == self._base[key].lines:
             return None
         rank, score = next(((hit.rank, hit.score) for hit in found.hits if hit.entry.id == entry.id), (1, 0.0))
         return _Place(found.guidance, rank, score)
@@ -116,27 +123,37 @@ class TestBed:
         """The states that are alike enough; the others need not be ranked."""
         if not states:
             return []
-        keys = await self.embedder.embed([key.text for key in candidate.keys])
         texts = list(dict.fromkeys(s.key for s in states))
-        best = dict(zip(texts, (await self._vectors(texts) @ keys.T).max(axis=1).tolist(), strict=True))
-        scores = [best[s.key] for s in states]
-        least = self._threshold(candidate, states, scores)
-        return [s for s, score in zip(states, scores, strict=True) if score >= least]
+        scores = await self._nearest(texts, candidate.keys)
+        if rivals := self._rivals(candidate):
+            others = await self._nearest(texts, rivals)
+            scores = {text: score for text, score in scores.items() if score >= others[text]}
+        own = [(s, scores[s.key]) for s in states if s.key in scores]
+        least = self._threshold(candidate, own)
+        return [s for s, score in own if score >= least]
 
-    async def _vectors(self, texts: list[str]) -> Vectors:
-        """Vectors of the keys of new states, shape (n, d): the candidates are asked about the same ones, one after the other."""
+    async def _nearest(self, texts: list[str], keys: Sequence[Key]) -> dict[str, float]:
+        """Text -> similarity to the nearest key, rounded so that equal texts tie. Candidates are asked about the same new states, one
+        after the other, so the texts of the last one are remembered with their vectors."""
         if self._embedded is None or self._embedded[0] != texts:
             self._embedded = texts, await self.embedder.embed(texts)
-        return self._embedded[1]
+        near = self._embedded[1] @ (await self.embedder.embed(list(dict.fromkeys(key.text for key in keys)))).T
+        return dict(zip(texts, near.max(axis=1).round(6).tolist(), strict=True))
 
-    def _threshold(self, candidate: Candidate, states: Sequence[Scenario], scores: Sequence[float]) -> float:
+    def _rivals(self, candidate: Candidate) -> list[Key]:
+        """Keys of entries and candidates of other matters."""
+        own = {key.issue for key in candidate.keys}
+        others: list[Candidate | Entry] = [*self.candidates, *self.retriever.snapshot.entries]
+        return [key for one in others if one.scope == "specific" and not own & {k.issue for k in one.keys} for key in one.keys]
+
+    def _threshold(self, candidate: Candidate, near: Sequence[tuple[Scenario, float]]) -> float:
         """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed."""
         if self.settings.floor is not None:
             return self.settings.floor
         if candidate.id not in self._alike_from:
             own = {key.issue for key in candidate.keys}
-            strangers = [score for s, score in zip(states, scores, strict=True) if s.issue not in own]
-            self._alike_from[candidate.id] = calibrate_floor(strangers, STRANGERS).score
+            found = [(score, s.issue in own) for s, score in near if s.persona not in candidate.personas]
+            self._alike_from[candidate.id] = precise_floor(found).score
         return self._alike_from[candidate.id]
 
 

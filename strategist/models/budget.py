@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from strategist.errors import BudgetExceededError
 from strategist.records.base import canonical
 from strategist.records.chat import ModelRequest, Usage
+from strategist.records.run import Overrun
 from strategist.settings import BudgetSettings
 from strategist.store import Spent
 
@@ -29,13 +30,11 @@ class Reservation:
     tokens: int
     usd: float
 
-
-@dataclass(frozen=True)
-class Overrun:
-    """What servers billed beyond the bounds, added up."""
-
-    tokens: int = 0
-    usd: float = 0.0
+    def beyond(self, usage: Usage | None) -> Overrun:
+        """What a usage has on top of the bounds; of one that is not known the bounds are all that counts."""
+        if usage is None:
+            return Overrun()
+        return Overrun(tokens=max(0, _tokens(usage) - self.tokens), usd=max(0.0, usage.cost_usd - self.usd))
 
 
 def prompt_bound(request: ModelRequest) -> int:
@@ -57,12 +56,12 @@ def shortage(limits: BudgetSettings, spent: Spent, more: Spent) -> str | None:
 
 
 class Budget:
-    """The wall of one run. `spent` is what its call log already holds."""
+    """The wall of one run. `spent` and `overrun` are what its call log already holds."""
 
-    def __init__(self, limits: BudgetSettings, spent: Spent = Spent()) -> None:  # noqa: B008 - immutable
+    def __init__(self, limits: BudgetSettings, spent: Spent = Spent(), overrun: Overrun = Overrun()) -> None:  # noqa: B008 - immutable
         self._limits = limits
         self._spent = spent
-        self._overrun = Overrun()
+        self._overrun = overrun
         self._open: dict[int, Reservation] = {}
         self._count = 0
         self._lock = threading.Lock()
@@ -128,9 +127,8 @@ class Budget:
                 return
             tokens, usd = reservation.tokens, reservation.usd
             if usage is not None:
-                tokens, usd = usage.prompt_tokens + usage.completion_tokens, usage.cost_usd
-            over = max(0, tokens - reservation.tokens), max(0.0, usd - reservation.usd)
-            self._overrun = Overrun(self._overrun.tokens + over[0], self._overrun.usd + over[1])
+                tokens, usd = _tokens(usage), usage.cost_usd
+            self._overrun += reservation.beyond(usage)
             self._spent = _add(self._spent, Spent(1, tokens, usd))
             waiting, self._settled = self._settled, []
         for turn in waiting:
@@ -140,6 +138,10 @@ class Budget:
 def _wake(turn: asyncio.Future[None]) -> None:
     if not turn.done():
         turn.set_result(None)
+
+
+def _tokens(usage: Usage) -> int:
+    return usage.prompt_tokens + usage.completion_tokens
 
 
 def _add(one: Spent, other: Spent) -> Spent:

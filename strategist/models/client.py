@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from strategist.errors import ModelError, ServerUnavailableError, TransientModelError
-from strategist.models.budget import Budget, prompt_bound
+from strategist.models.budget import Budget, Reservation, prompt_bound
 from strategist.models.limiter import Limiter, Slot
 from strategist.models.protocol import Model
-from strategist.models.streams import ReplyStream
+from strategist.models.streams import ReplyStream, closing
 from strategist.records.base import digest, stable_int
 from strategist.records.chat import ModelRequest, Purpose, Reply, RoleName, Usage
 from strategist.store import Answer, CallLog
@@ -116,11 +116,13 @@ class ModelClient:
             if isinstance(answer, Reply):
                 yield answer.text
             if answer is None:
-                async for item in self._pay_streaming(call):
-                    if isinstance(item, str):
-                        yield item
-                    else:
-                        answer = item
+                paid = self._pay_streaming(call)
+                async with closing(paid):
+                    async for item in paid:
+                        if isinstance(item, str):
+                            yield item
+                        else:
+                            answer = item
         if isinstance(answer, ModelError):
             raise answer
 
@@ -147,11 +149,13 @@ class ModelClient:
                 pieces: list[str] = []
                 stream = self.model.stream(call.request, call.draw)
                 try:
-                    async for piece in stream:
-                        pieces.append(piece)
-                        yield piece
+                    async with closing(stream):
+                        async for piece in stream:
+                            pieces.append(piece)
+                            yield piece
                 except (ModelError, ServerUnavailableError) as error:
-                    answer = attempt.failed(error, self._verdict(error, call, attempt, broken_off=bool(pieces)))
+                    verdict = self._verdict(error, call, attempt, broken_off=bool(pieces))
+                    answer = attempt.failed(error, verdict, broken_off=bool(pieces))
                     if answer is None and pieces:
                         raise
                 else:
@@ -228,7 +232,7 @@ class ModelClient:
                     held_tokens=tokens,
                     held_usd=usd,
                 )
-                attempt = _Attempt(self._calls, slot, row, tries, self.model.name)
+                attempt = _Attempt(self._calls, slot, row, tries, self.model.name, reservation)
                 yield attempt
             finally:
                 self._budget.settle(reservation, attempt.usage if attempt is not None else None)
@@ -237,9 +241,9 @@ class ModelClient:
 class _Attempt:
     """One attempt that was written down and is to be settled. `usage` None: not known, the upper bound counts."""
 
-    def __init__(self, calls: CallLog, slot: Slot, row: int, tries: _Tries, model: str) -> None:
+    def __init__(self, calls: CallLog, slot: Slot, row: int, tries: _Tries, model: str, reservation: Reservation) -> None:
         self.slot, self.tries = slot, tries
-        self._calls, self._row, self._model = calls, row, model
+        self._calls, self._row, self._model, self._reservation = calls, row, model, reservation
         self._started = time.perf_counter()
         self.usage: Usage | None = None
 
@@ -250,21 +254,26 @@ class _Attempt:
     def answered(self, reply: Reply) -> Answer:
         """Record what the model said: a reply, or a failure if it is empty or a refusal."""
         self.slot.succeeded()
-        if reply.finish == "refusal":
-            answer = self._calls.fail(self._row, "refusal", f"the model refuses: {reply.text[:200]}", self._ms, usage=reply.usage)
-        elif not reply.text.strip() and not reply.tool_calls:
-            answer = self._calls.fail(self._row, "empty_reply", "the model's reply is empty", self._ms, usage=reply.usage)
+        usage = reply.usage if reply.usage.reported else None
+        over = self._reservation.beyond(usage)
+        refused = reply.finish == "refusal"
+        if refused or not (reply.text.strip() or reply.tool_calls):
+            kind = "refusal" if refused else "empty_reply"
+            message = f"the model refuses: {reply.text[:200]}" if refused else "the model's reply is empty"
+            answer = self._calls.fail(self._row, kind, message, self._ms, usage=usage, lost=usage is None, over=over)
         else:
-            answer = self._calls.succeed(self._row, reply, self._ms)
-        self.usage = reply.usage
+            answer = self._calls.succeed(self._row, reply, self._ms, over=over)
+        self.usage = usage
         return answer
 
-    def failed(self, error: ModelError | ServerUnavailableError, verdict: _Verdict) -> Answer | None:
-        """Record an error as the verdict says; None: it may be tried again. Raises ServerUnavailableError where the run is to stop."""
+    def failed(self, error: ModelError | ServerUnavailableError, verdict: _Verdict, *, broken_off: bool = False) -> Answer | None:
+        """Record an error as the verdict says; None: it may be tried again. Raises ServerUnavailableError where the run is to stop.
+
+        What came in pieces before it was `broken_off` was worked on, so its usage is not known."""
         transient = error if isinstance(error, TransientModelError) else None
         if transient is not None:
             self.slot.throttled(rate_limited=transient.rate_limited, retry_after=transient.retry_after)
-        lost = transient is not None and transient.lost
+        lost = broken_off or (transient is not None and transient.lost)
         self.usage = None if lost else Usage()
         if isinstance(error, ServerUnavailableError) or verdict != "failed":
             self._calls.retry(self._row, error.message, self._ms, lost=lost, exhausted=verdict == "stop" and transient is not None)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 from strategist.records.chat import Reply
+
+
+@asynccontextmanager
+async def closing(pieces: AsyncIterator[object]) -> AsyncIterator[None]:
+    """Close a stream at the end of the block, however it ends: a server must not go on with a reply that nobody waits for."""
+    try:
+        yield
+    finally:
+        if isinstance(pieces, ReplyStream | AsyncGenerator):
+            await pieces.aclose()
 
 
 class ReplyStream:

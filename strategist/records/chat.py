@@ -78,6 +78,11 @@ class Usage(Record):
     cached_tokens: int = 0
     cost_usd: float = 0.0
 
+    @property
+    def reported(self) -> bool:
+        """Whether a server said what it used: no answer takes no tokens at all."""
+        return self.prompt_tokens + self.completion_tokens > 0
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,

@@ -27,8 +27,8 @@ class Pair(Record):
 class Evidence(Record):
     """What admission rests on.
 
-    `p` is the exact one-sided sign test over all pairs, 1 where the test was stopped or is not complete; `q` is Benjamini-Hochberg
-    adjusted over the round. `dropped_first_stage` stands for a test that was stopped at any look."""
+    `p` is the exact one-sided sign test over the pairs (stats.sequential_sign_test), 1 where the candidate was dropped or the test is not
+    complete; `q` is Benjamini-Hochberg adjusted over the round. `dropped_first_stage` stands for a candidate dropped at any look."""
 
     decision: Decision
     pairs: tuple[Pair, ...] = ()

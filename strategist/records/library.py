@@ -119,12 +119,14 @@ class Entry(Record):
 
 
 class Floor(Record):
-    """The score below which nothing is injected. `source` says how it was found, `pairs` on how many moments it rests. Libraries of earlier
-    versions have `uplift` as a source, and a `lower_bound`."""
+    """The score below which nothing is injected. `source` says how it was found, `pairs` on how many moments it rests. `gaps` are moments
+    that no entry is for: where one of them is nearer than every entry, nothing is injected either. Libraries of earlier versions have
+    `uplift` as a source, and a `lower_bound`."""
 
     score: float
     source: Literal["uplift", "calibration", "fixed", "start"]
     pairs: int = 0
+    gaps: tuple[Key, ...] = ()
     lower_bound: float | None = None
 
 

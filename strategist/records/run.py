@@ -72,6 +72,16 @@ class RoleCost(Record):
     usage: Usage
 
 
+class Overrun(Record):
+    """What servers billed beyond the upper bounds of calls, added up; money in US dollars."""
+
+    tokens: int = 0
+    usd: float = 0.0
+
+    def __add__(self, other: Overrun) -> Overrun:
+        return Overrun(tokens=self.tokens + other.tokens, usd=self.usd + other.usd)
+
+
 class RunInfo(Record):
     """A teach run. `learning_hash` covers settings; with `pack_hash`, `prompts`, `code`, seed and the call log it decides the library.
 

@@ -65,10 +65,35 @@ class ChromaIndex:
             client = self._open_client()
             client.delete_collection(self._name)
             self._collection = self._create()
-            batch = client.get_max_batch_size()
-            for start in range(0, len(rows), batch):
-                self._collection.upsert(ids=list(rows[start : start + batch]), embeddings=vectors[start : start + batch])
-            self._collection.modify(metadata={"stamp": stamp})
+            self._put(rows, vectors)
+            self._collection.modify(metadata={"stamp": stamp, "dropped": 0})
+
+    def update(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
+        """See `Index.update`. One change among thousands of rows must not cost the next customer a new graph, which takes seconds.
+
+        Rows that are dropped leave holes in the graph; once there have been as many of them as there are rows, it is made anew, as it is
+        after a fill that was interrupted."""
+        with self._guard("written"):
+            present, wanted = frozenset(self._collection.get(include=[])["ids"]), frozenset(rows)
+            dropped = int((self._collection.metadata or {}).get("dropped", 0)) + len(present - wanted)
+            new = [i for i, row in enumerate(rows) if row not in present]
+            if self.stamp and dropped + len(new) <= len(rows):
+                self._collection.modify(metadata={"stamp": FILLING, "dropped": dropped})
+                self._drop(sorted(present - wanted))
+                self._put([rows[i] for i in new], vectors[new])
+                self._collection.modify(metadata={"stamp": stamp, "dropped": dropped})
+                return
+        self.replace(rows, vectors, stamp)
+
+    def _put(self, rows: Sequence[str], vectors: Vectors) -> None:
+        batch = self._open_client().get_max_batch_size()
+        for start in range(0, len(rows), batch):
+            self._collection.upsert(ids=list(rows[start : start + batch]), embeddings=vectors[start : start + batch])
+
+    def _drop(self, rows: Sequence[str]) -> None:
+        batch = self._open_client().get_max_batch_size()
+        for start in range(0, len(rows), batch):
+            self._collection.delete(ids=list(rows[start : start + batch]))
 
     def search(self, vector: Vectors, n: int) -> list[Match]:
         """See `Index.search`. Approximate (HNSW): with far more rows than n, a near row can be missed."""

@@ -18,7 +18,7 @@ guidance as measured for a 1.5B model, 24 moments, 72 samples an arm: bare 25 pa
 PRECISION = 0.5
 """How likely to be right an entry must be to be placed. By H / (H + L) 0.36 would do; but what a wrong line does besides is not in H."""
 MIN_STRANGERS = 10
-"""With fewer wrong ones, or scores of strangers, there is nothing to calibrate on; a floor with fewer moments above it is not trusted."""
+"""With fewer moments, or scores of strangers, there is nothing to calibrate on; a floor with fewer moments above it is not trusted."""
 EQUAL = 0.9999
 """What equal texts reach, however their cosine is rounded."""
 
@@ -29,13 +29,13 @@ def precise_floor(found: Sequence[tuple[float, bool]], precision: float = PRECIS
     `found`: for each moment the score in [0, 1] of the entry that is found first, and whether it was written for such moments. The
     probability is fitted as a non-decreasing function of the score (isotonic regression; Barlow et al. 1972, "Statistical inference under
     order restrictions"); moments of one customer count as independent. Where few moments reach that score, it is at least what one wrong
-    one in twenty reaches. With few wrong ones, `START`. Cut to four places.
+    one in twenty reaches. With no wrong one, or hardly any moments, `START`. Cut to four places.
     """
     import numpy as np
     from scipy.optimize import isotonic_regression
 
     wrong = [score for score, right in found if not right]
-    if len(wrong) < MIN_STRANGERS:
+    if not wrong or len(found) < MIN_STRANGERS:
         return Floor(score=START, source="start", pairs=len(found))
     grid, position = np.unique(np.clip([score for score, _ in found], 0, 1), return_inverse=True)
     count = np.bincount(position)

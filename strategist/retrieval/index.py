@@ -60,6 +60,10 @@ class Index(Protocol):
         """Drop everything, hold these rows (vectors of shape (n, d)), then set the stamp."""
         ...
 
+    def update(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
+        """The same, but rows that are here already may stay as they are."""
+        ...
+
     def search(self, vector: Vectors, n: int) -> list[Match]:
         """The n rows nearest to a unit vector of shape (d,), best first."""
         ...
@@ -99,15 +103,28 @@ class ExactIndex:
         self._exact = None if self._vectors is None else self._vectors.astype("float64")
         self._stamp = stamp
 
+    def update(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
+        """See `Index.update`."""
+        self.replace(rows, vectors, stamp)
+
     def search(self, vector: Vectors, n: int) -> list[Match]:
         """See `Index.search`. Rows are kept in the order of their ids, so a stable sort breaks ties by id."""
         import numpy as np
 
-        if self._exact is None:
-            return []
-        similarity = cosines(self._exact, vector)
+        similarity = self.cosines(vector)
         best = np.argsort(-similarity, kind="stable")[:n]
         return [Match(self._rows[i], float(similarity[i])) for i in best]
+
+    def cosines(self, vector: Vectors) -> npt.NDArray[np.float64]:
+        """Similarity of every row, in the order of `places`: what exact search computes anyway."""
+        import numpy as np
+
+        return np.zeros(0) if self._exact is None else cosines(self._exact, vector)
+
+    def places(self, rows: Sequence[str]) -> list[int]:
+        """Where each of these rows stands. KeyError for one that is not here."""
+        place = {row: i for i, row in enumerate(self._rows)}
+        return [place[row] for row in rows]
 
     def vectors(self, rows: Sequence[str]) -> dict[str, Vectors]:
         """See `Index.vectors`."""

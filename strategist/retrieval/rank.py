@@ -25,7 +25,7 @@ FUSION_K = 60
 POOL = 3
 """Diversity chooses among the first POOL * k entries."""
 BESIDE = 0.8
-"""Beside the first eligible entry others are placed only if their score is at least this share of its score."""
+"""Beside the first eligible entry others of its matter are placed if their score is at least this share of its score."""
 NEAR_DUPLICATE = 0.8
 """Share of common words (Jaccard) above which two lines say the same."""
 
@@ -92,10 +92,18 @@ def diverse(relevance: Sequence[float], similarity: Vectors, k: int, trade: floa
 
 
 def above_floor(hits: Sequence[Hit], floor: float | None, tried: str = "") -> tuple[Hit, ...]:
-    """Hits whose own score reaches the floor (None: all) and comes near that of the first one that does, in order. The entry `tried`, an
-    id, needs not reach the floor."""
+    """Hits whose own score reaches the floor (None: all), in order: the first that does, and what comes near its score and is about the
+    same matter. The entry `tried`, an id, needs not reach the floor."""
     reached = [hit for hit in hits if floor is None or hit.score >= floor or hit.entry.id == tried]
-    return tuple(hit for hit in reached if hit.score >= BESIDE * reached[0].score)
+    return tuple(hit for hit in reached if hit.score >= BESIDE * reached[0].score and same_matter(hit.entry, reached[0].entry))
+
+
+def same_matter(one: Entry, other: Entry) -> bool:
+    """Whether two entries have keys of a common issue, or one of them has none that says.
+
+    What is found for one moment and was learned at different issues are two guesses at what the matter is, and one of them is wrong."""
+    issues, others = ({key.issue for key in entry.keys if key.issue} for entry in (one, other))
+    return not issues or not others or bool(issues & others)
 
 
 def pool(eligible: Sequence[Hit], k: int) -> tuple[Hit, ...]:

@@ -1,8 +1,9 @@
 """The call log: every attempt at a model call, written before it is sent, and every reply, written before it is used.
 
 It is ledger (what a run has spent) and cache (the same key is never paid for twice). Knows no model and no budget. Invariants: a key has at
-most one final answer, a reply or a failure; an attempt whose usage is not known (in flight, died, lost on the way) counts with its upper
-bound; rows copied from another log belong to the run `replayed` and count in no budget.
+most one final answer, a reply or a failure; an attempt whose usage is not known (in flight, died, lost on the way, or answered by a server
+that does not say) counts with its upper bound; what was billed beyond a bound is written with the answer; rows copied from another log
+belong to the run `replayed` and count in no budget.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.dialects.sqlite import insert
 from strategist.errors import ModelError, StoreError
 from strategist.records.base import digest
 from strategist.records.chat import ModelRequest, Purpose, Reply, RoleName, Usage
-from strategist.records.run import RoleCost
+from strategist.records.run import Overrun, RoleCost
 from strategist.store import tables
 from strategist.store.store import Store, open_store
 from strategist.store.texts import put_text, read_bodies, write_body
@@ -29,6 +30,8 @@ Answer = Reply | ModelError
 
 REPLAYED = "replayed"
 EXHAUSTED = "exhausted"
+OVERRUN = "overrun"
+"""Kind of the documents that say what a call was billed beyond its upper bound."""
 
 _Values = Mapping[str, str | float | None]
 
@@ -80,10 +83,14 @@ class CallLog:
             row["request"] = put_text(conn, write_body(conn, request))
             return int(conn.execute(_BEGIN, row).scalar_one())
 
-    def succeed(self, id: int, reply: Reply, ms: float) -> Answer:  # noqa: A002
-        """Record the reply. Returns the key's answer: this reply, unless another process answered the key first."""
+    def succeed(self, id: int, reply: Reply, ms: float, *, over: Overrun = Overrun()) -> Answer:  # noqa: A002, B008
+        """Record the reply, and what it cost `over` its bound. Returns the key's answer: this, unless another process answered first.
+
+        A reply without usage leaves the upper bound in the ledger."""
         with self._store.transaction() as conn:
-            values: _Values = {"status": "ok", "reply": write_body(conn, reply), "ms": ms, **_used(reply.usage)}
+            known: _Values = _used(reply.usage) if reply.usage.reported else {}
+            values: _Values = {"status": "ok", "reply": write_body(conn, reply), "ms": ms, **known}
+            self._put_overrun(conn, id, over)
             return _finish(conn, id, values) or reply
 
     def fail(
@@ -96,11 +103,14 @@ class CallLog:
         hint: str = "",
         usage: Usage | None = None,
         lost: bool = False,
+        over: Overrun = Overrun(),  # noqa: B008
     ) -> Answer:
-        """Record a final failure (`lost`: see `retry`). Returns the key's answer: this, unless another process answered the key first."""
+        """Record a final failure (`lost`: see `retry`; `over`: see `succeed`). Returns the key's answer: this, unless another process
+        answered the key first."""
         values: _Values = {"status": "failed", "error_kind": kind, "error": message, "hint": hint, "ms": ms}
         known: _Values = {} if lost else _used(usage or Usage())
         with self._store.transaction() as conn:
+            self._put_overrun(conn, id, over)
             return _finish(conn, id, {**values, **known}) or ModelError(message, kind=kind, hint=hint)
 
     def retry(self, id: int, message: str, ms: float, *, lost: bool = False, exhausted: bool = False) -> None:  # noqa: A002
@@ -130,6 +140,15 @@ class CallLog:
         usd = func.coalesce(func.sum(_c.cost_usd + _c.held_usd), 0.0)
         with self._store.database.reading() as conn:
             return Spent(*conn.execute(select(func.count(), tokens, usd).where(_c.run == run)).one())
+
+    def overrun(self, run: str) -> Overrun:
+        """What servers billed the run beyond the upper bounds of its calls; it is part of what is spent."""
+        return sum(self._store.documents(run, OVERRUN, Overrun), start=Overrun())
+
+    def _put_overrun(self, conn: Connection, id: int, over: Overrun) -> None:  # noqa: A002
+        if over != Overrun():
+            run = str(conn.scalar(select(_c.run).where(_c.id == id)))
+            self._store.put_document(run, OVERRUN, str(id), 0, id, over)
 
     def totals(self, run: str) -> tuple[RoleCost, ...]:
         """Attempts, failures, retries and known usage per role and purpose, sorted by both."""

@@ -2,13 +2,16 @@
 
 Knows SQLite's settings (WAL, NORMAL, foreign keys, busy time-out) and the schema version; knows nothing of traces, calls or entries.
 Invariants: every write is one BEGIN IMMEDIATE transaction, so two processes never interleave half-written records; a transaction opened
-while this thread is in one joins it; no other exception type than StoreError leaves this layer for a database fault.
+while this thread is in one joins it; who waits for the write lock gets it about as soon as others do; no other exception type than
+StoreError leaves this layer for a database fault.
 """
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +24,20 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from strategist.errors import StoreError
 from strategist.store import tables
 
+_LOOK_AGAIN_S = (0.0005, 0.004)
+
+_KEPT = "everything written so far is kept"
 _FAULTS = (
-    ("database or disk is full", "the disk is full", "free some space and run the command again; everything written so far is kept"),
+    ("database or disk is full", "the disk is full", f"free some space and run the command again; {_KEPT}"),
+    ("disk I/O error", "the disk is full, or fails", f"look at its free space and its health, then run the command again; {_KEPT}"),
     ("is locked", "it is locked by another process", "end the other process (a second run? a database browser?) and try again"),
     ("not a database", "it is not a SQLite database", "move the file away, or name another one under `database` in strategist.toml"),
     ("malformed", "it is damaged", "restore a backup, or move the file away and import your last export"),
     ("readonly", "it cannot be written", "make the file and its folder writable"),
     ("unable to open", "it cannot be opened", "check that the folder exists and can be written"),
 )
+_DAMAGED = frozenset({"not a database", "malformed"})
+_DERIVED = "move the file away and run the command again: nothing is lost, it is derived from the database"
 
 
 class Database:
@@ -38,7 +47,7 @@ class Database:
         self.path = path
         self._mine = threading.local()
         self._reads = create_engine(f"sqlite:///{path}", connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
-        _listen(self._reads)
+        _listen(self._reads, busy_timeout_s)
         self._writes = self._reads.execution_options(write=True)
         try:
             self._open_schema()
@@ -114,15 +123,16 @@ def _create(connection: Connection) -> str:
     return str(tables.SCHEMA_VERSION)
 
 
-def fault(path: Path, message: str) -> StoreError:
-    """The StoreError for what SQLite says of the database at `path`."""
+def fault(path: Path, message: str, *, derived: bool = False) -> StoreError:
+    """The StoreError for what SQLite says of the database at `path`; `derived`: it can be thrown away where it is damaged."""
     for sign, what, hint in _FAULTS:
         if sign in message:
-            return StoreError(f"cannot use the database {path}: {what} ({message})", hint=hint)
+            told = _DERIVED if derived and sign in _DAMAGED else hint
+            return StoreError(f"cannot use the database {path}: {what} ({message})", hint=told)
     return StoreError(f"the database {path} refuses: {message}")
 
 
-def _listen(engine: Engine) -> None:
+def _listen(engine: Engine, busy_timeout_s: float) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver's own BEGIN would come too late
@@ -136,4 +146,28 @@ def _listen(engine: Engine) -> None:
         write = connection.get_execution_options().get("write", False)
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
-        driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")  # not through SQLAlchemy: this runs three times per model call
+        if write:  # not through SQLAlchemy: this runs three times per model call
+            _begin_write(driver, busy_timeout_s)
+        else:
+            driver.execute("BEGIN")
+
+
+def _begin_write(driver: sqlite3.Connection, patience_s: float) -> None:
+    """Wait for the write lock, looking again every few milliseconds.
+
+    SQLite's own wait looks ten times a second at most. Whoever writes without a pause is there first every time: with eight such processes
+    one of them got nothing for ten seconds."""
+    end = time.monotonic() + patience_s
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                    raise
+            else:
+                return
+            time.sleep(random.uniform(*_LOOK_AGAIN_S))
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")

@@ -35,13 +35,17 @@ R = TypeVar("R", bound=Record)
 _PAGE = 50
 
 
-def open_store(path: Path, *, busy_timeout_s: float = 10.0) -> Store:
+BUSY_TIMEOUT_S = 10.0
+"""How long a database that another process has locked is waited for."""
+
+
+def open_store(path: Path, *, busy_timeout_s: float | None = None) -> Store:
     """Open the database, made with its folder if missing. Raises StoreError: locked, damaged, not writable, another schema version."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the folder {path.parent}: {error.strerror}", hint="choose another `database`") from error
-    return Store(Database(path, busy_timeout_s=busy_timeout_s))
+    return Store(Database(path, busy_timeout_s=BUSY_TIMEOUT_S if busy_timeout_s is None else busy_timeout_s))
 
 
 def meta_get(conn: Connection, key: str) -> str | None:

@@ -9,10 +9,12 @@ import sqlite3
 import time
 from pathlib import Path
 
+import pytest
+
 from strategist.evaluation.report_data import OPENING
 from strategist.project import open_project
 from strategist.settings import load_settings
-from strategist.store.lock import hold
+from strategist.store.lock import HeldError, hold
 from tests.cli.commands import MAIN, SETTINGS, Cli, read_until, start, write_settings
 
 
@@ -70,18 +72,6 @@ def test_ctrl_c_ends_a_server_with_one_word(tmp_path: Path) -> None:
     assert (process.returncode, rest) == (130, "stopped\n")
 
 
-def test_only_one_process_teaches_in_a_project(cli: Cli, tmp_path: Path) -> None:
-    settings = write_settings(tmp_path)
-    process = start("teach", "-s", settings, cwd=tmp_path)
-    read_until(process, "begins")
-    for words in (("--resume",), ("--new",), ()):
-        second = cli("teach", *words, "-s", settings)
-        assert (second.code, f"process {process.pid} is at work in" in second.err) == (1, True)
-    process.kill()
-    process.communicate(timeout=30)
-    hold(settings.parent / ".strategist" / "teach.lock").close()
-
-
 SLOW = """from strategist.lab import adapter
 open_lab_model = adapter.open_lab_model
 def slow(settings):
@@ -91,6 +81,26 @@ def slow(settings):
 adapter.open_lab_model = slow
 """
 """A student that is still thinking while the test looks at the call log."""
+
+
+def test_only_one_process_works_on_a_run_and_another_run_is_begun_on_purpose_only(cli: Cli, tmp_path: Path) -> None:
+    settings = write_settings(tmp_path)
+    folder = settings.parent / ".strategist"
+    process = start("teach", "-s", settings, cwd=tmp_path, code=SLOW + MAIN)
+    read_until(process, "begins")
+    for words in (("--resume",), ()):
+        second = cli("teach", *words, "-s", settings)
+        told = "wait for it, or stop it; nothing is lost. --new begins another run beside it\n"
+        assert (second.code, second.out, second.err) == (1, "", f"error: process {process.pid} is at work in {folder}\n  {told}")
+    beside = cli("teach", "--new", "-s", settings)
+    assert (beside.code, "run-002: all planned rounds are done" in beside.out) == (0, True)
+    with pytest.raises(HeldError, match="another process is at work in"):
+        hold(folder / "teach.lock")
+    process.kill()
+    process.communicate(timeout=30)
+    hold(folder / "teach.lock").close()
+    with open_project(load_settings(settings)) as project:
+        assert [run.stop for run in project.store.runs()] == [None, "rounds"]
 
 
 def statuses(database: Path) -> dict[str, int]:

@@ -13,9 +13,10 @@ from strategist.loop.deps import Progress as Event
 from strategist.loop.runner import Finished
 from strategist.project import open_project
 from strategist.records.chat import Message, ModelRequest
-from strategist.records.run import StopReason
+from strategist.records.run import Overrun, StopReason
 from strategist.retrieval.embed import EmbedderChoice, open_embedder
 from strategist.settings import RetrievalSettings, load_settings
+from strategist.store.calls import OVERRUN
 from tests.cli.commands import Cli, write_settings
 
 
@@ -82,6 +83,18 @@ def test_an_end_from_outside_is_one_error_and_tells_how_to_go_on(
     ran = cli("teach", "-q", "-s", settings)
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == f"error: run-001 stopped, {says}  `strategist teach --resume --settings {settings}` goes on from here\n"
+
+
+@pytest.mark.parametrize("over", [Overrun(tokens=1), Overrun(tokens=12, usd=0.25), Overrun(usd=0.25)])
+def test_what_servers_billed_beyond_the_bounds_is_said(over: Overrun, loop: Loop, cli: Cli, settings: Path) -> None:
+    cli("teach", "-q", "-s", settings)
+    with open_project(load_settings(settings)) as project:
+        project.store.put_document("run-002", OVERRUN, "1", 0, 1, over)
+    ran = cli("teach", "-q", "-s", settings)
+    assert ran.code == 0
+    tokens = "1 token" if over.tokens == 1 else f"{over.tokens} tokens"
+    said = f"note: model servers billed {tokens} and ${over.usd:.4f} more than calls may take at most; they count in the budget\n"
+    assert ran.err == said
 
 
 def test_ctrl_c_has_its_own_code(loop: Loop, cli: Cli, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:

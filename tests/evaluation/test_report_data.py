@@ -22,10 +22,11 @@ from strategist.library.library import Library
 from strategist.records.chat import Message
 from strategist.records.evidence import Evidence
 from strategist.records.library import Entry, Key, Refusal, Strategy
-from strategist.records.run import ArmName, ArmOutcome, RoundSummary, RunInfo
+from strategist.records.run import ArmName, ArmOutcome, Overrun, RoundSummary, RunInfo
 from strategist.records.trace import Failure, FailureKind, Scenario, Trace
 from strategist.stats import Estimate
 from strategist.store import Store, open_store
+from strategist.store.calls import OVERRUN
 
 RUN = RunInfo(
     id="r1",
@@ -139,6 +140,8 @@ def fill(store: Store) -> None:
     store.put_trace("r1", failed("z", "customer", "the customer said nothing"))
     entries = (entry("weak", q=0.09, scenario="elsewhere"), entry("strong", q=0.01), entry("other", domain="another"))
     Library(store).add(entries, actor="test", reason="made up", marker="m")
+    store.put_document("r1", OVERRUN, "7", 0, 7, Overrun(tokens=40, usd=0.25))
+    store.put_document("r1", OVERRUN, "9", 0, 9, Overrun(tokens=2))
 
 
 def test_an_unknown_run_is_one_clear_error(store: Store) -> None:
@@ -171,6 +174,7 @@ def test_everything_of_a_run_is_gathered_and_nothing_of_other_domains(store: Sto
     assert (data.about[0].check, data.about[0].rules) == ("kind", ("R1",))
     assert [refusal.candidate for refusal in data.refusals] == ["c1"]
     assert data.command == "strategist report"
+    assert data.overrun == Overrun(tokens=42, usd=0.25)
 
 
 def test_a_study_on_dev_is_the_result_and_test_stands_apart(store: Store) -> None:

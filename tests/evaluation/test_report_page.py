@@ -10,9 +10,11 @@ import pytest
 
 from strategist.errors import StoreError
 from strategist.evaluation import wording
+from strategist.evaluation.numbers import count, money
 from strategist.evaluation.report import render_report, write_report
 from strategist.evaluation.report_data import EntryLine, FailureLine, ReportData
 from strategist.records.library import Key, Refusal, Strategy
+from strategist.records.run import Overrun
 from strategist.stats import Estimate
 
 EVIL = "</blockquote><script>alert('x')</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
@@ -212,7 +214,7 @@ def test_reasons_of_the_gate_are_words_and_others_stay_as_they_are() -> None:
 def test_key_figures_add_up(made_up: ReportData) -> None:
     entries, refused, replies, spent = wording.cards(made_up)
     assert (entries.value, entries.note) == ("8", "of 33 candidates in 3 rounds")
-    assert (refused.value, refused.note) == ("14", "most often: behind, or past hope, at a look before the end of the test")
+    assert (refused.value, refused.note) == ("14", "most often: fell behind at a look before the end of the test")
     assert replies.value == "1\u2009389"
     assert (spent.value, spent.note) == ("$0.31", "2\u2009396\u2009100 tokens")
     many = made_up.model_copy(update={"entries": made_up.entries * 4})
@@ -220,6 +222,13 @@ def test_key_figures_add_up(made_up: ReportData) -> None:
         "Of 13 moments it was not written for: better at 9, the same at 4, worse at 0; p <"
     )
     assert "The 24 entries with the smallest q of 36." in wording.evidence_caption(many)
+
+
+def test_what_was_billed_beyond_the_bounds_stands_with_the_cost(made_up: ReportData) -> None:
+    assert "billed beyond" not in render_report(made_up)
+    for over in (Overrun(tokens=1_200, usd=0.5), Overrun(tokens=1_200), Overrun(usd=0.5)):
+        page = render_report(made_up.model_copy(update={"overrun": over}))
+        assert f"{count(over.tokens)} of these tokens and {money(over.usd)} of the cost were billed beyond" in page
 
 
 def test_writing_is_whole_or_not_at_all(nothing_yet: ReportData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,7 @@
-"""The admission decision: stages, family, missing pairs, hard failures, and its error rates."""
+"""The admission decision: looks, family, missing pairs, hard failures, and its error rates."""
 
 from __future__ import annotations
 
-from math import comb
 from typing import Literal
 
 import numpy as np
@@ -11,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategist.gate.decide import Tested as Case
-from strategist.gate.decide import decide_round, goes_on, hard_failure_test, is_complete, tally, win_test
+from strategist.gate.decide import decide_round, falls_behind, hard_failure_test, is_complete, tally, win_test
 from strategist.records.evidence import Evidence, Pair, PairResult
-from strategist.stats import benjamini_hochberg, sign_test
+from strategist.stats import benjamini_hochberg, sequential_sign_test, sign_test
 
 Stage = Literal[1, 2]
 GOOD = "wwwt"
+LEVELS = (0.01, 0.05, 0.1, 0.3)
 
 
 def pair(letter: str, stage: Stage = 1) -> Pair:
@@ -28,9 +28,17 @@ def pair(letter: str, stage: Stage = 1) -> Pair:
     )  # fmt: skip
 
 
-def case(first: str, second: str = "", shortage: int = 0, tries: int = 1) -> Case:
-    """Pairs up to the first look and behind it; without the latter it was stopped there."""
-    return Case((*(pair(x, 1) for x in first), *(pair(x, 2) for x in second)), shortage, tries, stopped=not second and not shortage)
+def case(letters: str, moments: int | None = None, *, enough: int = 4, shortage: int = 0, tries: int = 1, dropped: bool = False) -> Case:
+    """Pairs that were played, of as many moments as there are pairs unless more are said."""
+    pairs = tuple(pair(x, 1 if index < 4 else 2) for index, x in enumerate(letters))
+    return Case(pairs, len(pairs) if moments is None else moments, enough, shortage, tries, dropped)
+
+
+def p_of(letters: str, moments: int | None = None, enough: int = 4) -> float:
+    """The test's p for wins, losses and ties in this order, read from the fourth pair on."""
+    first = len([x for x in letters[:enough] if x in "wl"])
+    end = first + (len(letters) if moments is None else moments) - enough
+    return sequential_sign_test([x == "w" for x in letters if x in "wl"], first=first, most=end)
 
 
 def decide(*rounds: Case) -> tuple[Evidence, ...]:
@@ -38,36 +46,45 @@ def decide(*rounds: Case) -> tuple[Evidence, ...]:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "at_first", "later"),
+    ("pairs", "behind"),
     [
-        ("wttt", True, True),
-        ("wwll", True, False),
-        ("tttt", True, False),
-        ("wwlt", True, True),
-        ("wltl", False, False),
-        ("llll", False, False),
-        ("wwwH", True, True),
-        ("wwHS", True, True),
-        ("wwb", True, True),
-        ("wg", True, False),
+        ("wttt", False),
+        ("wwll", False),
+        ("tttt", False),
+        ("wltl", True),
+        ("wwHH", False),
+        ("wHtt", False),
+        ("Httt", True),
+        ("wgbb", False),
+        ("wwll" + "tttt", True),
+        ("wwll" + "wttt", False),
+        ("wwll" + "wttt" + "tttt", True),
+        ("wwll" + "wttt" + "wttt", False),
     ],
 )
-def test_a_look_drops_what_is_behind_and_later_what_is_not_ahead(pairs: str, at_first: bool, later: bool) -> None:
-    found = case(pairs).pairs
-    assert (goes_on(found, 18, first=True, hope=0.1), goes_on(found, 18, first=False, hope=0.1)) == (at_first, later)
+def test_a_look_drops_what_is_not_one_win_further_ahead_every_four_pairs(pairs: str, behind: bool) -> None:
+    assert falls_behind(case(pairs, 34), fdr=0.1) is behind
 
 
-def test_a_look_drops_what_cannot_pass_any_more() -> None:
-    found = case("wwll" + "wttt").pairs
-    assert sign_test(3 + 4, 2) <= 0.1 < sign_test(3 + 3, 2)
-    assert goes_on(found, 4, first=False, hope=0.1)
-    assert not goes_on(found, 3, first=False, hope=0.1)
+def test_who_has_passed_is_never_dropped() -> None:
+    """A lead once proven stays proven: the test may be read at any time."""
+    letters = "w" * 7 + "l" * 6 + "ttt"
+    assert p_of(letters, 34) == p_of("w" * 7, 34) < 0.1
+    assert not falls_behind(case(letters, 34), fdr=0.1)
+    assert falls_behind(case(letters, 34), fdr=0.001)
 
 
 def test_only_pairs_that_say_something_are_counted() -> None:
     assert tally(case("wwltbg").pairs) == (2, 2, 1, 1)
-    assert win_test(case("", "wwwwwbbb").pairs) == sign_test(5, 0)
-    assert win_test(case("", "wwwwwggg").pairs) == sign_test(5, 3)
+    assert win_test(case("wwwwwbbb")) == p_of("wwwwwttt")
+    assert win_test(case("gggwwwww")) == p_of("lllwwwww")
+    assert win_test(case("tttt", 8)) == 1.0
+
+
+def test_nothing_is_read_before_there_are_pairs_enough() -> None:
+    assert win_test(case("w" * 11, 34, enough=12)) == 1.0
+    assert win_test(case("w" * 12, 34, enough=12)) == p_of("w" * 12, 34, 12) < 0.001
+    assert win_test(case("wwwwwwlll" + "ttt", enough=12)) == sign_test(6, 3)  # six to none on the way count for nothing
 
 
 @pytest.mark.parametrize(("pairs", "complete"), [("", False), ("wwwb", True), ("wwbb", False), ("wwgg", True), ("b", False), ("w", True)])
@@ -77,123 +94,110 @@ def test_a_quarter_of_the_pairs_may_be_missing(pairs: str, complete: bool) -> No
 
 def test_every_decision() -> None:
     kinds = [
-        case(GOOD, "w" * 11 + "l"),
-        case("wlll"),
-        case(GOOD, "wwwlltttttll"),
-        case(GOOD, "w" * 8 + "HHHH"),
-        case("", shortage=3, tries=2),
-        case("wwbb"),
-        case(GOOD, "w" * 8 + "bbbbb"),
+        case(GOOD + "w" * 11 + "l"),
+        case("wlll", 22, dropped=True),
+        case(GOOD + "lltwlwtwtttl"),
+        case(GOOD + "w" * 12 + "HHHH"),
+        case("", 9, shortage=3, tries=2),
+        case("wwbb", 22),
+        case(GOOD + "w" * 8 + "bbbbb"),
     ]
     evidence = decide(*kinds)
     assert [one.decision for one in evidence] == [
         "admitted", "dropped_first_stage", "not_significant", "more_hard_failures", "too_few_moments", "incomplete", "incomplete",
     ]  # fmt: skip
     first, dropped, open_, harmful, short, incomplete, late = evidence
-    assert (first.wins, first.losses, first.ties, first.p) == (14, 1, 1, sign_test(14, 1))
-    assert first.q == pytest.approx(6 * sign_test(14, 1))  # six of seven are in the family
+    assert (first.wins, first.losses, first.ties) == (14, 1, 1)
+    assert first.p == p_of(GOOD + "w" * 11 + "l")
+    assert first.q == pytest.approx(6 * first.p)  # six of seven are in the family
     assert (dropped.wins, dropped.losses, dropped.p, dropped.q, dropped.replies) == (1, 3, 1.0, 1.0, 8)
-    assert open_.p == sign_test(6, 4)
-    assert (harmful.p, harmful.q, harmful.hard_p) == (sign_test(11, 4), 1.0, 1 / 16)
+    assert open_.p == p_of(GOOD + "lltwlwtwtttl")
+    assert (harmful.p, harmful.q, harmful.hard_p) == (p_of(GOOD + "w" * 12 + "llll"), 1.0, 1 / 16)
     assert (short.p, short.q, short.pairs, short.replies, short.tries) == (1.0, 1.0, (), 0, 2)
     assert incomplete.p == late.p == 1.0
     assert (first.replies, len(late.pairs)) == (32, 17)
 
 
 def test_too_few_moments_leave_the_family_and_dropped_ones_stay() -> None:
-    good = case(GOOD, "www" + "l" + "t" * 8)
-    p = sign_test(6, 1)
-    assert decide(good, case("", shortage=1), case("", shortage=9))[0].q == pytest.approx(p)
-    assert decide(good, case("llll"), case("wwbb"))[0].q == pytest.approx(3 * p)
-    assert decide(good, case("llll"), case("llll"))[0].decision == "not_significant"
+    good = case("lwwwwwwt")
+    p = p_of("lwwwwwwt")
+    short, dropped = case("", shortage=1), case("llll", 22, dropped=True)
+    assert decide(good, short, case("", shortage=9))[0].q == pytest.approx(p)
+    assert decide(good, dropped, case("wwbb", 22))[0].q == pytest.approx(3 * p)
+    assert decide(good, dropped, dropped)[0].decision == "not_significant"
 
 
 def test_a_refused_candidate_does_not_help_the_others_in() -> None:
-    weak = case(GOOD, "www" + "l" + "t" * 8)
-    strong = case(GOOD, "w" * 12)
-    refused = case("wwww", "w" * 16 + "HHHH")
-    assert win_test(refused.pairs) < 0.01
+    weak = case("lwwwwwwt")
+    strong = case(GOOD + "w" * 12)
+    refused = case("w" * 20 + "HHHH")
+    assert win_test(refused) < 0.01
     assert decide(weak, strong)[0].decision == "admitted"
     assert decide(weak, refused)[1].decision == "more_hard_failures"
     assert decide(weak, refused)[0].decision == "not_significant"
 
 
+def test_a_round_can_be_decided_before_its_end_and_more_pairs_change_nothing_that_is_admitted() -> None:
+    early = [case("w" * 8, 22), case("wtwt", 22), case("llww", 22)]
+    assert [one.decision for one in decide(*early)] == ["admitted", "not_significant", "not_significant"]
+    for rest in ("w" * 14, "l" * 14, "t" * 14):
+        assert decide(case("w" * 8 + rest), *early[1:])[0].decision == "admitted"
+
+
 def test_hard_failures_are_compared_over_all_pairs() -> None:
-    one = case("wwwHS", "w" * 12 + "HHHH")
+    one = case("wwwHS" + "w" * 12 + "HHHH")
     assert hard_failure_test(one.pairs) == sign_test(5, 1)
     assert hard_failure_test(case("ggbb").pairs) == 1.0
 
 
 def test_a_guided_turn_that_fails_can_cost_the_admission() -> None:
-    assert decide(case(GOOD, "w" * 2 + "t" * 10))[0].decision == "admitted"
-    assert decide(case(GOOD, "w" * 2 + "b" * 3 + "t" * 7))[0].decision == "admitted"
-    assert decide(case(GOOD, "w" * 2 + "g" * 3 + "t" * 7))[0].decision == "not_significant"
+    assert decide(case(GOOD + "www" + "t" * 10))[0].decision == "admitted"
+    assert decide(case(GOOD + "www" + "b" * 3 + "t" * 7))[0].decision == "admitted"
+    assert decide(case("ggg" + GOOD + "www" + "t" * 7))[0].decision == "not_significant"
 
 
-def test_the_test_is_over_all_pairs_and_dropping_still_counts() -> None:
-    both = decide(case("wwwt", "w" * 6 + "ll" + "tttt"))[0]
-    assert (both.wins, both.p) == (9, sign_test(9, 2))
-    for dropped in decide(case("wlll"), case("wwwt", "wlll")._replace(stopped=True)):
-        assert (dropped.decision, dropped.p) == ("dropped_first_stage", 1.0)
-
-
-pairs_text = st.text(alphabet="wltHSbg", min_size=4, max_size=4)
-rounds = st.lists(st.tuples(pairs_text, st.text(alphabet="wwwwltHSbg", min_size=1, max_size=18)), max_size=8)
+rounds = st.lists(st.tuples(st.text(alphabet="wwwwltHSbg", min_size=4, max_size=22), st.booleans()), max_size=8)
 
 
 @settings(max_examples=60, deadline=None)
 @given(texts=rounds)
-def test_admission_rests_on_what_evidence_says(texts: list[tuple[str, str]]) -> None:
-    kinds = [case(a, b if goes_on(case(a).pairs, len(b), first=True, hope=0.1) and is_complete(case(a).pairs) else "") for a, b in texts]
+def test_admission_rests_on_what_evidence_says(texts: list[tuple[str, bool]]) -> None:
+    kinds = [case(letters, 22, dropped=dropped) for letters, dropped in texts]
     evidence = decide(*kinds)
     assert len(evidence) == len(kinds)
-    for one in evidence:
+    for played, one in zip(kinds, evidence, strict=True):
         assert 0 < one.p <= 1
         assert (one.decision == "admitted") == (one.q <= 0.1)
-        assert one.decision != "admitted" or (one.wins > one.losses and one.hard_p > 0.1 and one.p == sign_test(one.wins, one.losses))
+        assert one.decision != "admitted" or (one.wins > 0 and one.hard_p > 0.1 and one.p == win_test(played))
     standing = [one.p if one.decision in ("admitted", "not_significant") else 1.0 for one in evidence]
     assert tuple(one.q for one in evidence) == benjamini_hochberg(standing)
 
 
-def outcomes(count: int, win: float, loss: float) -> list[tuple[int, int, float]]:
-    """(wins, losses, probability) of `count` pairs."""
-    tie = 1 - win - loss
-    return [
-        (w, x, comb(count, w) * comb(count - w, x) * win**w * loss**x * tie ** (count - w - x))
-        for w in range(count + 1)
-        for x in range(count + 1 - w)
-    ]
+@pytest.mark.parametrize(("size", "enough"), [(5, 1), (12, 12), (17, 6), (22, 12)])
+@pytest.mark.parametrize("even", [0.1, 0.25, 0.5])
+def test_the_test_holds_its_level_wherever_one_stops(size: int, enough: int, even: float) -> None:
+    """All ways a useless candidate can come out, with their probabilities: at the best time to stop p is at most a level with at most it.
 
-
-def counted(wins: int, losses: int, ties: int) -> tuple[Pair, ...]:
-    return case("w" * wins + "l" * losses + "t" * ties).pairs
-
-
-@pytest.mark.parametrize(("step", "size"), [(4, 5), (4, 12), (6, 17), (4, 22), (6, 34)])
-@pytest.mark.parametrize("even", [0.05, 0.25, 0.5])
-def test_the_test_is_exact_for_every_size_with_the_looks_in_between(step: int, size: int, even: float) -> None:
-    """Every way a useless candidate can come out, with its probability: p is at most a level with at most that probability."""
-    going = {(0, 0): 1.0}
-    played, ps = 0, list[tuple[float, float]]()
-    while played < size:
-        more = min(step, size - played)
-        after: dict[tuple[int, int], float] = {}
-        for (w, x), share in going.items():
-            for w2, x2, p2 in outcomes(more, even, even):
-                after[w + w2, x + x2] = after.get((w + w2, x + x2), 0.0) + share * p2
-        first, played = played == 0, played + more
-        left = size - played
-        kept = {(w, x): left == 0 or goes_on(counted(w, x, played - w - x), left, first=first, hope=0.1) for w, x in after}
-        ps += [(1.0, share) for at, share in after.items() if not kept[at]]
-        going = {at: share for at, share in after.items() if kept[at]}
-    ps += [(sign_test(w, x), share) for (w, x), share in going.items()]
-    assert sum(share for _, share in ps) == pytest.approx(1)
-    for level in (0.01, 0.05, 0.1, 0.3):
-        assert sum(share for p, share in ps if p <= level) <= level
+    A state is (wins, losses, how many of the first pairs are decided, the lowest level reached so far)."""
+    states: dict[tuple[int, int, int, float], float] = {(0, 0, 0, 1.0): 1.0}
+    for step in range(1, size + 1):
+        after: dict[tuple[int, int, int, float], float] = {}
+        for (w, x, first, p), share in states.items():
+            for w2, x2, chance in ((w + 1, x, even), (w, x + 1, even), (w, x, 1 - 2 * even)):
+                decided = w2 + x2 if step <= enough else first
+                now = 1.0
+                if step >= enough:
+                    now = sequential_sign_test([False] * x2 + [True] * w2, first=decided, most=decided + size - enough)
+                key = (w2, x2, decided, min(p, min((level for level in LEVELS if now <= level), default=1.0)))
+                after[key] = after.get(key, 0.0) + share * chance
+        states = after
+    assert sum(states.values()) == pytest.approx(1)
+    for level in LEVELS:
+        assert sum(share for (*_, p), share in states.items() if p <= level) <= level + 1e-12
 
 
 def test_three_more_hard_failures_are_not_enough_to_refuse_and_four_are() -> None:
-    assert [decide(case(GOOD, "w" * 12 + "H" * n))[0].decision for n in (3, 4)] == ["admitted", "more_hard_failures"]
+    assert [decide(case("w" * 16 + "H" * n))[0].decision for n in (3, 4)] == ["admitted", "more_hard_failures"]
 
 
 def realised(kinds: list[tuple[float, float]], rounds_played: int) -> tuple[float, float]:
@@ -204,9 +208,8 @@ def realised(kinds: list[tuple[float, float]], rounds_played: int) -> tuple[floa
         played = []
         for win, loss in kinds:
             letters = "".join(generator.choice(list("wlt"), size=16, p=[win, loss, 1 - win - loss]))
-            looks = [goes_on(case(letters[:at]).pairs, 16 - at, first=at == 4, hope=0.1) for at in (4, 8, 12)]
-            end = 16 if all(looks) else 4 * (1 + looks.index(False))
-            played.append(case(letters[:4], letters[4:end])._replace(stopped=end < 16))
+            ends = [at for at in (4, 8, 12) if falls_behind(case(letters[:at], 16), fdr=0.1)]
+            played.append(case(letters[: ends[0]] if ends else letters, 16, dropped=bool(ends)))
         admitted = [kind for kind, one in zip(kinds, decide(*played), strict=True) if one.decision == "admitted"]
         false.append(sum(win == loss for win, loss in admitted) / max(1, len(admitted)))
         found.append(sum(win > loss for win, loss in admitted) / max(1, sum(win > loss for win, loss in kinds)))
@@ -215,5 +218,5 @@ def realised(kinds: list[tuple[float, float]], rounds_played: int) -> tuple[floa
 
 def test_the_false_discovery_rate_is_kept_and_useful_ones_are_found() -> None:
     rate, power = realised([(0.8, 0.05)] * 4 + [(0.4, 0.4)] * 4, 120)
-    assert rate < 0.05
+    assert rate < 0.07
     assert power > 0.85

@@ -33,7 +33,7 @@ def test_equal_libraries_give_equal_bytes(text: str, new_entry: NewEntry) -> Non
         "format": "strategist-library/1",
         "domain": "parcel",
         "embedder": "hashed",
-        "floor": FLOOR.model_dump(),
+        "floor": FLOOR.model_dump(mode="json"),
         "count": 2,
         "hash": content_hash(text),
     }

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategist.loop.consolidate import MAX_KEYS, consolidate, floor_for, found_first
+from strategist.loop.coached import Coached
+from strategist.loop.consolidate import MAX_GAPS, MAX_KEYS, consolidate, failing_keys, floor_for, found_first, mended_checks
 from strategist.loop.consolidate import tested_keys as keys_after_test
 from strategist.loop.deps import Deps
 from strategist.records.evidence import Evidence, PairResult
 from strategist.records.library import Candidate, Entry, Event, Floor, Snapshot, Strategy
+from strategist.records.trace import Scenario, Verdict
 from strategist.retrieval.floor import START
+from strategist.roles.protocols import Attempt
 from tests.loop.made import PURE, candidate, entry, evidence, key, pair, scenario
 from tests.loop.small import small, with_deps
 
@@ -42,6 +45,64 @@ def test_keys_are_those_it_was_coached_on_and_behind_them_those_of_its_issues_th
     assert {k.scenario for k in keys[len(own) :]} <= won & set(STATES)
     reach = {STATES[s].key for s in won & set(STATES)} | {k.text for k in one.keys}
     assert len(keys) == min(MAX_KEYS, len(reach))
+
+
+def attempt(lines: tuple[str, ...] = (), **verdicts: bool) -> Attempt:
+    """A reply under these lines; which checks it passed."""
+    return Attempt(text="reply", lines=lines, verdicts=tuple(Verdict(check=c, hard=False, passed=p) for c, p in verdicts.items()))
+
+
+def test_a_line_mends_what_failed_without_it_and_passed_with_it() -> None:
+    coached = [
+        Coached(scenario="s1", kind="candidate", attempts=(attempt(a=False, b=False, c=True), attempt(("A",), a=True, b=False, c=True))),
+        Coached(scenario="s2", kind="refusal", attempts=(attempt(b=False), attempt(("A", "B"), b=True))),
+        Coached(scenario="s3", kind="refusal", attempts=(attempt(d=False), attempt(("C",), d=False), attempt(("D",), d=True))),
+        Coached(scenario="s4", kind="failed"),
+    ]
+    assert mended_checks(coached) == {"A": {"a", "b"}, "B": {"b"}, "C": set(), "D": {"d"}}
+
+
+def test_lines_are_needed_where_the_student_failed_what_they_mend() -> None:
+    def state(name: str, issue: str, **verdicts: bool) -> Scenario:
+        marks = tuple(Verdict(check=c, hard=False, passed=p) for c, p in verdicts.items())
+        return scenario(name, persona=f"p-{name}", text=f"key {name}", issue=issue).model_copy(update={"verdicts": marks})
+
+    states = [state("s1", "late", a=False), state("s2", "late", a=True, b=False), state("s3", "refund", a=False), state("s4", "late")]
+    own = [key("k").model_copy(update={"issue": "late"})]
+    mends = {"A": frozenset({"a"}), "B": frozenset({"b"})}
+    for lines, expected in ((["A"], ["s1"]), (["A", "B"], ["s1", "s2"]), (["C"], []), ([], [])):
+        assert [k.scenario for k in failing_keys(own, [Strategy(text=t) for t in lines], mends, states)] == expected
+
+
+@pytest.mark.usefixtures("own_models")
+def test_entries_new_and_old_are_found_where_a_round_failed_what_they_mend(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> list[tuple[Entry, ...]]:
+        failed = Verdict(check="a", hard=False, passed=False)
+        lines = ("Open a trace.", "Say when.")
+        coached = [Coached(scenario="s0", kind="refusal", attempts=(attempt(a=False), attempt((line,), a=True))) for line in lines]
+        deps.library.add([entry("e-old", "Open a trace.")], actor="test", reason="before", marker="test")
+        deps.library.add([entry("e-other", "Sing.")], actor="test", reason="before", marker="other")
+        put(deps, [(candidate("c-new", "Say when."), evidence("admitted", [pair("s1", "loss")]))])
+        deps.store.put_documents(deps.run.id, "coached", [(f"s{i}", 0, i, one) for i, one in enumerate(coached)])
+        many = [scenario(f"f{i}", persona=f"train-{i}-0", text=f"fail {i % 60}", issue="late") for i in range(80)]
+        rows = [(s.id, 0, i, s.model_copy(update={"verdicts": (failed,)})) for i, s in enumerate(many)]
+        deps.store.put_documents(deps.run.id, "scenario", rows)
+        seen = []
+        for _ in range(2):
+            await consolidate(deps, 0, lambda done, total: None)
+            seen.append(deps.library.entries())
+        after = deps.store.get_document(deps.run.id, "snapshot_after", "r0", Snapshot)
+        assert after is not None
+        return [*seen, after.entries]
+
+    first, again, after = with_deps(small(tmp_path), work)
+    assert first == again == after
+    by_line = {e.strategies[0].text: e for e in first}
+    for line, version in (("Open a trace.", 2), ("Say when.", 1)):
+        one = by_line[line]
+        assert (one.version, len(one.keys), len({k.text for k in one.keys})) == (version, MAX_KEYS, MAX_KEYS)
+        assert one.keys[1].text == "fail 0"
+    assert (by_line["Sing."].version, len(by_line["Sing."].keys)) == (1, 1)
 
 
 def put(deps: Deps, found: list[tuple[Candidate, Evidence]]) -> None:
@@ -123,6 +184,23 @@ def test_the_gates_own_customers_do_not_calibrate_the_floor(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("own_models")
+def test_moments_that_no_entry_is_for_stand_beside_the_floor(tmp_path: Path) -> None:
+    async def work(deps: Deps) -> Floor:
+        issues = ["late", "login", "moved"]
+        states = [
+            scenario(f"s{i}", persona=f"train-{i}-0", text=f"{issues[i % 3]} word{i // 3 % 20}", issue=issues[i % 3]) for i in range(90)
+        ]
+        deps.store.put_documents(deps.run.id, "scenario", [(s.id, 0, i, s) for i, s in enumerate(states)])
+        return await floor_for(deps, 0, [entry("e", "Ask.", keys=[key("k", text="late word1")])])
+
+    settings = small(tmp_path)
+    floor = with_deps(settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"floor": None})}), work)
+    assert {k.issue for k in floor.gaps} == {"login", "moved"}
+    assert len({k.text for k in floor.gaps}) == len(floor.gaps) == 40, "each text once"
+    assert len(floor.gaps) <= MAX_GAPS
+
+
+@pytest.mark.usefixtures("own_models")
 def test_a_fixed_floor_and_one_without_anything_to_calibrate_on(tmp_path: Path) -> None:
     async def work(deps: Deps) -> Floor:
         return await floor_for(deps, 0, [entry("e", "Ask.", keys=[key("k", text=KEY)])])
@@ -190,6 +268,17 @@ def test_what_is_found_first_is_right_if_it_has_a_key_of_the_issue() -> None:
     found = found_first(entries, keys, states, vectors)
     assert [right for _, right in found] == [True, True, False]
     assert [score for score, _ in found] == pytest.approx([1.0, 1.0, 0.96], abs=1e-6)
+
+
+def test_what_is_nearer_to_a_gap_of_another_customer_is_not_found() -> None:
+    entries = [library_like("e1", "late")]
+    keys = np.array([[1, 0]], dtype=np.float32)
+    vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [0.8, 0.6]], dtype=np.float32)
+    states = [scenario(f"s{i}", persona=f"p{i}", issue=issue) for i, issue in enumerate(("late", "lost", "lost", "late"))]
+    assert [round(score, 2) for score, _ in found_first(entries, keys, states, vectors)] == [1.0, 0.6, 0.0, 0.8]
+    assert [(round(score, 2), right) for score, right in found_first(entries, keys, states, vectors, gaps=[2])] == [
+        (1.0, True), (0.0, False), (0.8, True),
+    ], "the gap itself is found by its own customer's words only"  # fmt: skip
 
 
 def test_a_customer_is_not_found_by_its_own_words() -> None:

@@ -260,7 +260,7 @@ def test_ctrl_c_keeps_everything_and_marks_the_run(undisturbed: Undisturbed, tmp
 
 @pytest.mark.usefixtures("own_models")
 def test_a_fault_of_the_program_is_not_hidden(tmp_path: Path) -> None:
-    def full(log: CallLog, id: int, reply: Reply, ms: float) -> Reply:  # noqa: A002
+    def full(log: CallLog, id: int, reply: Reply, ms: float, **more: object) -> Reply:  # noqa: A002
         raise OSError("No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:

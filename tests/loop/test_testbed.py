@@ -52,13 +52,20 @@ def library_entry(*lines: str, at: Sequence[Scenario] = (), scope: Scope = "spec
     return own.model_copy(update={"status": "admitted"})
 
 
-def bed_over(*entries: Entry, states: Sequence[Scenario] = STATES, relevance: float = 0.25, k: int = 3, own_phase: bool = False) -> TestBed:
+def bed_over(
+    *entries: Entry,
+    states: Sequence[Scenario] = STATES,
+    relevance: float | None = 0.25,
+    k: int = 3,
+    own_phase: bool = False,
+    candidates: Sequence[Candidate] = (),
+) -> TestBed:
     settings = RetrievalSettings(embedder="hashed", floor=relevance, k=k)
 
     async def build() -> TestBed:
         embedder = HashedEmbedder()
         retriever = await Retriever.build(Snapshot(entries=entries), embedder, settings)
-        bed = TestBed(retriever, embedder, settings, own_phase=own_phase)
+        bed = TestBed(retriever, embedder, settings, candidates=candidates, own_phase=own_phase)
         bed.add(states)
         return bed
 
@@ -69,8 +76,8 @@ def usable(bed: TestBed, one: Candidate) -> list[Scenario]:
     return [ranked.scenario for ranked in asyncio.run(bed.usable(one))]
 
 
-def base(bed: TestBed, state: Scenario) -> Guidance:
-    return asyncio.run(bed.base(state))
+def from_library(bed: TestBed, state: Scenario) -> Guidance:
+    return asyncio.run(bed.retriever.guidance(state.messages))
 
 
 def test_moments_are_like_the_keys_and_mostly_of_their_issue() -> None:
@@ -93,6 +100,33 @@ def test_with_own_phase_openings_test_openings_and_later_turns_later_turns(later
     assert {s.turn for s in found} == {int(later_key)}
 
 
+def test_a_moment_that_is_nearer_to_another_matter_is_not_this_candidates() -> None:
+    other = next(s for s in STATES if s.issue != ISSUE)
+    theirs = [s for s in STATES if s.issue == other.issue]
+    one, rival = proposal(LINE, at=MINE[:1]), proposal(OTHER, at=theirs[:1], name="c1")
+    alone = usable(bed_over(relevance=0.0), one)
+    beside = usable(bed_over(relevance=0.0, candidates=[one, rival]), one)
+    known = usable(bed_over(library_entry(OTHER, at=theirs[:1], name="e1"), relevance=0.0), one)
+    assert theirs[0] in alone
+    assert theirs[0] not in beside
+    assert theirs[0] not in known
+    assert MINE[0] in beside
+    assert {s.id for s in beside} < {s.id for s in alone}
+    same_matter = proposal(OTHER, at=MINE[1:2], name="c1")
+    assert MINE[1] in usable(bed_over(relevance=0.0, candidates=[one, same_matter]), one), "lines of one matter are no rivals"
+
+
+def test_how_alike_a_moment_must_be_is_where_the_nearest_are_mostly_of_its_issue() -> None:
+    def state(number: int, issue: str, words: str) -> Scenario:
+        return MINE[0].model_copy(update={"id": f"s{number}", "persona": f"train-{number}-0", "issue": issue, "key": words})
+
+    near = [state(n, ISSUE, "parcel late tracking courier depot") for n in range(8)]
+    far = [state(10 + n, "other", "parcel late invoice refund voucher") for n in range(8)]
+    bed = bed_over(states=[*near, *far], relevance=None)
+    one = proposal(LINE, at=[state(30, ISSUE, "parcel late tracking courier street")])
+    assert {s.id for s in asyncio.run(bed._alike(one, bed.pool))} == {s.id for s in near}
+
+
 def test_never_the_customers_it_was_coached_on() -> None:
     one = proposal(LINE, at=MINE[:2])
     bed = bed_over(relevance=0.0)
@@ -108,7 +142,7 @@ def test_a_moment_counts_only_where_the_lines_change() -> None:
     assert STATES[1] in places, "L is silent there"
     assert MINE[0] not in places, "L says the same there"
     for state in places:
-        assert bed.guided(one, state).lines != base(bed, state).lines
+        assert bed.guided(one, state).lines != bed.base(state).lines
     assert bed.shortage(one, asyncio.run(bed.usable(one)), 1 + len(places)) > 0
 
 
@@ -129,9 +163,10 @@ def test_what_is_tested_is_what_service_would_give() -> None:
         places = usable(bed, one)
         assert places
         for state in places:
-            assert bed.guided(one, state) == base(joint, state)
+            assert bed.guided(one, state) == from_library(joint, state)
         for state in (s for s in STATES if s not in places):
-            assert "e0@1" not in base(joint, state).entries or base(joint, state).lines == base(bed, state).lines
+            given = from_library(joint, state)
+            assert "e0@1" not in given.entries or given.lines == from_library(bed, state).lines
 
 
 def test_where_others_take_all_places_a_candidate_is_not_tested() -> None:
@@ -153,7 +188,7 @@ def test_a_control_leaves_nothing_and_counts_where_the_library_speaks() -> None:
     assert MINE[0] in places
     assert MINE[1] not in places, "the entry is on top there, the control would not silence it"
     for state in places:
-        assert base(bed, state).lines == (LINE,)
+        assert bed.base(state).lines == (LINE,)
         assert bed.guided(control, state).lines == ()
         assert (bed.guided(control, state).entries, bed.guided(control, state).reason) == (("e0@1",), "control")
 
@@ -164,7 +199,7 @@ def test_a_company_wide_line_counts_where_nothing_specific_matches() -> None:
     places = usable(bed, wide)
     assert places
     assert MINE[0] not in places
-    assert all(base(bed, s).reason == "global" for s in places)
+    assert all(bed.base(s).reason == "global" for s in places)
     given = bed.guided(wide, places[0])
     assert (given.reason, set(given.lines)) == ("global", {LINE, "Be kind."})
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from strategist.errors import BudgetExceededError
 from strategist.models.budget import Budget, Reservation, prompt_bound, shortage
 from strategist.records.chat import Message, ModelRequest, ToolSpec, Usage
+from strategist.records.run import Overrun
 from strategist.settings import BudgetSettings
 from strategist.store import Spent
 
@@ -59,9 +60,9 @@ def test_unknown_usage_counts_its_bound_and_settling_twice_changes_nothing() -> 
 
 
 def test_money_overrun_is_recorded() -> None:
-    budget = Budget(BudgetSettings(usd=1.0))
+    budget = Budget(BudgetSettings(usd=1.0), overrun=Overrun(tokens=3))
     budget.settle(budget.reserve(0, 0.5), Usage(cost_usd=0.75))
-    assert budget.overrun.usd == pytest.approx(0.25)
+    assert budget.overrun == Overrun(tokens=3, usd=0.25), "a run that goes on has the overrun it had"
     with pytest.raises(BudgetExceededError, match=r"0.7500 of 1.0000 dollars are spent, the next call may cost 0.5000"):
         budget.reserve(0, 0.5)
 

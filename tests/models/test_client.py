@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,13 @@ from sqlalchemy import select
 
 from strategist.errors import BudgetExceededError, ModelError, ServerUnavailableError, TransientModelError
 from strategist.models.adapters.scripted import ScriptedModel
-from strategist.models.budget import Budget
+from strategist.models.budget import Budget, prompt_bound
 from strategist.models.client import BACKOFF_CAP_S, ModelClient, backoff_s
 from strategist.models.limiter import Limiter
 from strategist.models.protocol import Chat, Model
 from strategist.records.base import stable_int
 from strategist.records.chat import Message, ModelRequest, Reply, ToolCall, Usage
+from strategist.records.run import Overrun
 from strategist.settings import BudgetSettings
 from strategist.store import CallLog, Spent, Store, open_store
 from strategist.store.tables import calls as calls_table
@@ -83,6 +84,10 @@ def transient(**more: bool) -> TransientModelError:
     return TransientModelError("busy", **more)
 
 
+async def gathered(answer: Awaitable[Reply]) -> list[Reply | BaseException]:
+    return list(await asyncio.gather(answer, return_exceptions=True))
+
+
 async def collect(pieces: AsyncIterator[str]) -> list[str]:
     return [piece async for piece in pieces]
 
@@ -116,6 +121,32 @@ def test_usage_is_priced_and_settled(store: Store) -> None:
     assert reply.usage == usage.model_copy(update={"cost_usd": 2.0})
     assert budget.spent == Spent(1, 1_500_000, 2.0) == CallLog(store).spent("r")
     assert budget.overrun.tokens > 1_400_000
+    assert budget.overrun.usd > 1.9
+    assert CallLog(store).overrun("r") == budget.overrun, "the log keeps what was billed beyond the bound"
+    assert CallLog(store).overrun("another run") == Overrun()
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"), [(Reply(text="x"), "ok"), (Reply(text=""), "failed"), (Reply(text="No", finish="refusal"), "failed")]
+)
+def test_a_server_that_does_not_say_what_it_used_is_booked_at_the_bound(store: Store, reply: Reply, status: str) -> None:
+    """Regression: a wall of tokens or dollars let everything through before such a server."""
+    budget = Budget(BudgetSettings(tokens=2 * (prompt_bound(request()) + 10)))
+    for sample in range(2):
+        answers = asyncio.run(gathered(client(store, lambda r, d: reply, budget=budget).ask(request(), purpose="try", sample=sample)))
+        assert isinstance(answers[0], Reply | ModelError)
+    with pytest.raises(BudgetExceededError):
+        asyncio.run(client(store, lambda r, d: reply, budget=budget).ask(request(), purpose="try", sample=3))
+    bound = prompt_bound(request())
+    assert CallLog(store).spent("r") == budget.spent == Spent(2, 2 * (bound + 10), 2 * (bound + 20) / 1e6)
+    assert statuses(store) == [status] * 2
+
+
+@pytest.mark.parametrize("text", ["", "x"])
+def test_an_overrun_is_kept_for_replies_and_failures(store: Store, text: str) -> None:
+    long = Reply(text=text, usage=Usage(prompt_tokens=1, completion_tokens=5_000))
+    asyncio.run(gathered(client(store, lambda r, d: long).ask(request(), purpose="try")))
+    assert CallLog(store).overrun("r").tokens == 5_001 - prompt_bound(request()) - 10
 
 
 def test_two_askers_at_once_share_one_paid_call(store: Store) -> None:
@@ -295,3 +326,68 @@ def test_a_stream_that_is_left_early_frees_its_slot_and_stays_sent(store: Store)
     assert statuses(store) == ["sent"]
     assert budget.in_flight == 0
     assert budget.spent == CallLog(store).spent("r")
+
+
+def test_a_stream_that_is_left_early_is_closed_before_its_slot_is_free(store: Store) -> None:
+    """Regression: the server went on with it, beside the next call, until memory was tidied up."""
+    seen: list[str] = []
+
+    class Watched(PlainStream):
+        async def stream(self, request: ModelRequest, draw: int) -> AsyncIterator[str]:
+            try:
+                yield "one "
+                yield "two"
+            finally:
+                seen.append(f"closed with {limiter.in_flight} in flight")
+
+    limiter = Limiter(1)
+
+    async def main() -> None:
+        chat = ModelClient(
+            Watched(), role="student", run="r", seed=0, calls=CallLog(store), budget=Budget(BudgetSettings()), limiter=limiter
+        )
+        stream = chat.stream(request(), purpose="serve")
+        assert await anext(stream) == "one "
+        await stream.aclose()  # type: ignore[attr-defined]
+        assert seen == ["closed with 1 in flight"]
+
+    asyncio.run(main())
+
+
+class Iterates:
+    """Not a generator: it cannot be closed."""
+
+    def __init__(self) -> None:
+        self.left = ["two", "one "]
+
+    def __aiter__(self) -> Iterates:
+        return self
+
+    async def __anext__(self) -> str:
+        if not self.left:
+            raise StopAsyncIteration
+        return self.left.pop()
+
+
+def test_a_stream_that_cannot_be_closed_will_do(store: Store) -> None:
+    class Bare(PlainStream):
+        def stream(self, request: ModelRequest, draw: int) -> AsyncIterator[str]:
+            return Iterates()
+
+    assert asyncio.run(collect(client(store, Bare()).stream(request(), purpose="serve"))) == ["one ", "two"]
+
+
+@pytest.mark.parametrize("error", [TransientModelError("upstream died"), ModelError("filtered")])
+def test_what_came_in_pieces_before_an_error_may_be_billed(store: Store, error: ModelError) -> None:
+    """Regression: it was booked as if it had cost nothing."""
+
+    class Breaks(PlainStream):
+        async def stream(self, request: ModelRequest, draw: int) -> AsyncIterator[str]:
+            yield "one "
+            raise error
+
+    budget = Budget(BudgetSettings())
+    with pytest.raises(ModelError):
+        asyncio.run(collect(client(store, Breaks(), budget=budget).stream(request(), purpose="serve")))
+    assert budget.spent.tokens == prompt_bound(request()) + 10
+    assert CallLog(store).spent("r") == budget.spent

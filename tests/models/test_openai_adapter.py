@@ -150,8 +150,9 @@ def test_an_exhausted_quota_is_not_waited_for() -> None:
 
 
 def test_errors_without_a_readable_body() -> None:
-    with pytest.raises(TransientModelError, match="answers 500"):
+    with pytest.raises(TransientModelError, match="answers 500") as caught:
         ask(Answer(status=500, body="<html>oops", headers={"content-type": "text/html"}))
+    assert not caught.value.lost
     with pytest.raises(ModelError, match=r"answers 400: .*detail"):
         ask(Answer(status=400, body='{"detail": "x"}'))
 
@@ -160,6 +161,13 @@ def test_errors_without_a_readable_body() -> None:
 def test_a_cut_connection_is_lost(stream: bool) -> None:
     with pytest.raises(TransientModelError, match="broke off") as caught:
         ask(Answer(cut=True), stream=stream)
+    assert caught.value.lost
+
+
+@pytest.mark.parametrize("status", [504, 524])
+def test_what_a_proxy_gave_up_waiting_for_may_be_billed(status: int) -> None:
+    with pytest.raises(TransientModelError, match=f"answers {status}") as caught:
+        ask(Answer("gave up", status=status))
     assert caught.value.lost
 
 
@@ -193,8 +201,9 @@ def test_a_stream_that_breaks_off(answer: Answer, words: str) -> None:
     ],
 )
 def test_nonsense_with_status_200_is_transient(answer: Answer) -> None:
-    with pytest.raises(TransientModelError, match="no chat completion"):
+    with pytest.raises(TransientModelError, match="no chat completion") as caught:
         ask(answer)
+    assert caught.value.lost, "a reply that cannot be read is billed like any other"
 
 
 @pytest.mark.parametrize("event", ["not json", '{"choices": 7}', '{"error": {"message": "upstream died"}}'])

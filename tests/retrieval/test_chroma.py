@@ -71,6 +71,50 @@ def test_a_new_version_of_the_library_refills_the_index_and_embeds_only_new_keys
     assert asyncio.run(verify(index, newer, EMBEDDER)) == []
 
 
+def test_one_change_among_many_rows_leaves_the_others_where_they_are(
+    index: ChromaIndex, snapshot: Snapshot, make_entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: after every change the next query waited for a new graph of all rows, 20 s with 4,000."""
+    monkeypatch.setattr(ChromaIndex, "replace", lambda *args: pytest.fail("all rows were put in again"))
+    newer = snapshot
+    for number in range(3):
+        newer = newer.model_copy(update={"entries": (*newer.entries[1:], make_entry(f"f{number}", ["a fee", f"customs fee {number}"]))})
+        asyncio.run(Retriever.build(newer, EMBEDDER, RetrievalSettings(), index))
+        assert asyncio.run(verify(index, newer, EMBEDDER)) == []
+    index.close()
+    with ChromaIndex(index.folder, EMBEDDER.id) as again:
+        assert asyncio.run(verify(again, newer, EMBEDDER)) == []
+
+
+def test_a_graph_with_more_holes_than_rows_is_made_anew(index: ChromaIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    anew: list[str] = []
+    replace = ChromaIndex.replace
+
+    def counted(self: ChromaIndex, rows: Sequence[str], vectors: npt.NDArray[np.float32], stamp: str) -> None:
+        anew.append(stamp)
+        replace(self, rows, vectors, stamp)
+
+    vectors = np.eye(12, dtype=np.float32)
+    names = [f"n{i}" for i in range(12)]
+    index.replace(names[:4], vectors[:4], "0")
+    monkeypatch.setattr(ChromaIndex, "replace", counted)
+    for start in range(1, 8):
+        index.update(names[start : start + 4], vectors[start : start + 4], str(start))
+        assert (index.stamp, index.rows()) == (str(start), frozenset(names[start : start + 4]))
+        assert index.search(vectors[start], 1)[0].row == names[start]
+    assert anew == ["4"], "three rows were dropped, the fourth was one too many beside the new one; then it begins again"
+
+
+def test_a_fill_that_was_interrupted_is_not_built_upon(index: ChromaIndex, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ChromaIndex, "_put", lambda *args: (_ for _ in ()).throw(OSError("the disk is full")))
+    with pytest.raises(LibraryError, match="cannot be written: the disk is full"):
+        index.update(["a", *sorted(index.rows())], np.ones((11, 3072), dtype=np.float32), "s")
+    assert index.stamp == ""
+    monkeypatch.undo()
+    asyncio.run(Retriever.build(snapshot, EMBEDDER, RetrievalSettings(), index))
+    assert asyncio.run(verify(index, snapshot, EMBEDDER)) == []
+
+
 def test_the_second_opener_is_told_who_has_the_folder_and_gets_exact_search(index: ChromaIndex) -> None:
     import os
 

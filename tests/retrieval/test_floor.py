@@ -57,7 +57,12 @@ def test_a_handful_of_right_ones_is_not_trusted_alone_and_shuts_nobody_out() -> 
 
 def test_where_nothing_found_is_wrong_there_is_nothing_to_calibrate_on() -> None:
     assert precise_floor([]) == Floor(score=START, source="start")
-    assert precise_floor(found((0.1, 50, MIN_STRANGERS - 1))) == Floor(score=START, source="start", pairs=50 + MIN_STRANGERS - 1)
+    assert precise_floor(found((0.1, 50, 0))) == Floor(score=START, source="start", pairs=50)
+    assert precise_floor(found((0.5, 5, 4))) == Floor(score=START, source="start", pairs=9)
+
+
+def test_a_few_wrong_ones_among_many_right_are_enough_to_calibrate_on() -> None:
+    assert precise_floor(found((0.1, 1, 3), (0.2, 10, 1), (0.4, 30, 0))) == Floor(score=0.2, source="calibration", pairs=45)
 
 
 @given(

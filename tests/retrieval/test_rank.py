@@ -88,6 +88,20 @@ def test_beside_the_first_only_what_comes_near_it_is_placed(make_entry: MakeEntr
     assert above_floor([far, first], 0.5, tried="e2") == (far, first)
 
 
+def test_beside_the_first_entry_only_entries_of_its_matter_are_placed(make_entry: MakeEntry) -> None:
+    def of(name: str, *issues: str) -> Hit:
+        entry = make_entry(name, [f"{name} {issue}" for issue in issues], [f"Line {name}."])
+        keys = tuple(key.model_copy(update={"issue": issue}) for key, issue in zip(entry.keys, issues, strict=True))
+        return hit(entry.model_copy(update={"keys": keys}), 1, 0.6)
+
+    late, both, moved, unknown = of("a", "late"), of("b", "late", "moved"), of("c", "moved"), of("d", "")
+    assert above_floor([late, both, moved, unknown], 0.4) == (late, both, unknown)
+    assert above_floor([both, late, moved], 0.4) == (both, late, moved)
+    assert above_floor([unknown, late, moved], 0.4) == (unknown, late, moved), "what says nothing of its matter excludes nothing"
+    assert above_floor([moved, late], 0.7, tried="a") == (late,), "a candidate is tried as if the floor let it through"
+    assert above_floor([moved, late], 0.4, tried="a") == (moved,), "and not where another guess is first"
+
+
 def decision(hits: list[Hit], general: list[Entry], floor: float | None) -> tuple[str, tuple[str, ...], float | None]:
     eligible = above_floor(hits, floor)
     pooled = pool(eligible, SETTINGS.k)

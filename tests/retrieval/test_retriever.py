@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from strategist.errors import LibraryError
 from strategist.records.chat import Message
-from strategist.records.library import Entry, Floor, Snapshot, Status
+from strategist.records.library import Entry, Floor, Key, Snapshot, Status
 from strategist.retrieval.embed import CachedEmbedder, HashedEmbedder
 from strategist.retrieval.index import ExactIndex, Match
 from strategist.retrieval.retriever import Retriever
@@ -49,6 +49,28 @@ class NoEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         raise AssertionError("embedded for nothing")
+
+
+def test_vectors_of_the_ranking_before_are_not_asked_for_again(make_entry: MakeEntry) -> None:
+    """Regression: an index on disk was read from end to end after every change."""
+    asked: list[tuple[str, ...]] = []
+
+    class Watched(ExactIndex):
+        def vectors(self, rows: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+            asked.append(tuple(rows))
+            return super().vectors(rows)
+
+    entries = [make_entry(f"e{i}", [topic]) for i, topic in enumerate(TOPICS)]
+    index, question = Watched(), "is my parcel late"
+
+    async def ranked(kept: Sequence[Entry], before: Retriever | None) -> Retriever:
+        snapshot = Snapshot(entries=tuple(kept), embedder=EMBEDDER.id)
+        return await Retriever.build(snapshot, EMBEDDER, SETTINGS, index, before=before)
+
+    first = asyncio.run(ranked(entries[1:5], None))
+    second = asyncio.run(ranked(entries[:4], first))
+    assert [len(rows) for rows in asked] == [4, 1]
+    assert asyncio.run(second.hits(question)) == asyncio.run(build(entries[:4]).hits(question))
 
 
 def test_an_empty_library_costs_nothing_and_gives_nothing() -> None:
@@ -88,6 +110,29 @@ def test_the_floor_of_library_and_settings(make_entry: MakeEntry) -> None:
     assert (explained.key, explained.floor, explained.chosen) == ("a broken vase", 0.99, ())
     assert explained.hits[0].entry.id == "e1"
     assert explained.guidance.score == explained.hits[0].score < 0.99
+
+
+def test_nothing_is_placed_where_a_moment_that_no_entry_is_for_is_nearer(make_entry: MakeEntry) -> None:
+    entries = (make_entry("e1", ["my parcel is late"], ["Open a trace."]), make_entry("e9", ["x"], ["Be brief."], scope="general"))
+    gaps = (Key(scenario="s", persona="p", issue="lost", text="my parcel is lost"),)
+    floor = Floor(score=0.2, source="calibration")
+    snapshot = Snapshot(entries=entries, floor=floor, embedder=EMBEDDER.id)
+    closed = snapshot.model_copy(update={"floor": floor.model_copy(update={"gaps": gaps})})
+
+    def guidance(snapshot: Snapshot, text: str, settings: RetrievalSettings = SETTINGS, tried: str = "") -> tuple[str, ...]:
+        retriever = asyncio.run(Retriever.build(snapshot, EMBEDDER, settings))
+        return asyncio.run(retriever.explain(text, tried=tried)).guidance.lines
+
+    assert guidance(snapshot, "so my parcel is lost") == ("Open a trace.",)
+    assert guidance(closed, "so my parcel is lost") == ("Be brief.",), "company-wide lines are for moments that no entry is for"
+    assert guidance(closed, "so my parcel is late") == ("Open a trace.",)
+    assert guidance(closed, "so my parcel is lost", tried="e1") == ("Open a trace.",), "the gate tries it there all the same"
+    assert guidance(closed, "so my parcel is lost", RetrievalSettings(floor=0.1)) == ("Open a trace.",), (
+        "a floor set by hand is all there is"
+    )
+    joint = asyncio.run(asyncio.run(Retriever.build(closed, EMBEDDER, SETTINGS)).with_entry(make_entry("e2", ["a vase"], ["Ask."])))
+    assert asyncio.run(joint.guidance("so my parcel is lost")).lines == ("Be brief.",)
+    assert asyncio.run(joint.explain("so my parcel is lost")).floor > 0.5  # type: ignore[operator]
 
 
 def test_a_conversation_without_a_customer_matches_nothing(make_entry: MakeEntry) -> None:

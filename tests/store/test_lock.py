@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from strategist.errors import SettingsError
-from strategist.store.lock import HeldError, hold, sign
+from strategist.store.lock import HeldError, hold, join, sign
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:
@@ -23,6 +23,16 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
             hold(path)
     hold(path, "me").close()
     assert path.read_text(encoding="utf-8") == "me"
+
+
+def test_several_join_a_lock_and_nobody_holds_it_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    hold(path, "me").close()
+    with join(path), join(path), pytest.raises(HeldError, match="another process is at work in"):
+        hold(path)
+    with hold(path, "somebody"), pytest.raises(HeldError, match="somebody is at work in"):
+        join(path)
+    join(path).close()
 
 
 def test_a_lock_in_an_impossible_place_is_an_error(tmp_path: Path) -> None:

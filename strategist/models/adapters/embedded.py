@@ -14,7 +14,7 @@ from pathlib import Path
 
 from strategist.errors import SettingsError
 from strategist.models.adapters.openai import OpenAIModel
-from strategist.models.streams import ReplyStream
+from strategist.models.streams import ReplyStream, closing
 from strategist.records.chat import ModelRequest, Reply
 
 # By default OpenMP threads spin while they wait and starve every other process of the machine. Measured with the 1.5B on 2 cores, for 50
@@ -60,8 +60,9 @@ class EmbeddedModel:
 
     async def _pieces(self, request: ModelRequest, draw: int) -> AsyncGenerator[str | Reply]:
         stream = (await self._started()).stream(request, draw)
-        async for piece in stream:
-            yield piece
+        async with closing(stream):
+            async for piece in stream:
+                yield piece
         if stream.reply is not None:
             yield stream.reply
 

@@ -15,6 +15,8 @@ from email.utils import parsedate_to_datetime
 from strategist.errors import ModelError, ServerUnavailableError, StrategistError, TransientModelError
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
+_GIVEN_UP = frozenset({504, 524})
+"""A proxy has given up waiting for a server that may go on, and bill."""
 _HINTS = {
     400: "the request does not suit this model; the usual causes are a conversation longer than its context, or tools it cannot take",
     403: "the server forbids this request",
@@ -70,7 +72,7 @@ def _of_status(status: int, headers: Mapping[str, str], said: str, server: str, 
     if status == 404:
         return ServerUnavailableError(what, hint="check `model` and `base_url` (it ends in /v1 on most servers); then resume")
     if status in _TRANSIENT or status >= 500:
-        return TransientModelError(what, retry_after=retry_after_s(headers), rate_limited=status == 429)
+        return TransientModelError(what, retry_after=retry_after_s(headers), rate_limited=status == 429, lost=status in _GIVEN_UP)
     return ModelError(what, hint=_HINTS.get(status, ""))
 
 

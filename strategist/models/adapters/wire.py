@@ -118,7 +118,7 @@ def read_completion(text: str) -> Reply:
 def garbage(text: str) -> TransientModelError:
     """The error for a 200 answer that is no chat completion."""
     shown = " ".join(text.split())[:120]
-    return TransientModelError(f"the model server answers with something that is no chat completion: {shown!r}")
+    return TransientModelError(f"the model server answers with something that is no chat completion: {shown!r}", lost=True)
 
 
 class Gathered:
