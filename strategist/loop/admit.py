@@ -73,13 +73,13 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     _store(deps, round_, candidates, evidence)
 
 
-def known_states(deps: Deps, round_: int, *, extras: bool = False) -> list[Scenario]:
-    """The student's own states of this and earlier rounds, and what was drawn beyond them in earlier rounds (`extras`: in this one too)."""
+def known_states(deps: Deps, round_: int) -> list[Scenario]:
+    """The student's own states of this and earlier rounds, and what was drawn beyond them in earlier rounds."""
     run, store = deps.run.id, deps.store
     states: list[Scenario] = []
     for earlier in range(round_ + 1):
         states += store.documents(run, "scenario", Scenario, earlier)
-        if earlier < round_ or extras:
+        if earlier < round_:
             states += store.documents(run, "extra_scenario", Scenario, earlier)
     return states
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from strategist.gate.moments import RankedScenario, choose_moments
-from strategist.records.library import Candidate, Entry, Guidance, Key
+from strategist.records.library import Candidate, Entry, Guidance
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import Embedder
 from strategist.retrieval.fields import is_opening
@@ -30,6 +30,15 @@ class _Place(NamedTuple):
     guidance: Guidance
     rank: int
     score: float
+
+
+class _Survey(NamedTuple):
+    """Key texts of states with their vectors (n, d), and how near the nearest key of each matter is, `near` (n, matters)."""
+
+    texts: list[str]
+    vectors: Vectors
+    matters: tuple[frozenset[str], ...]
+    near: Vectors
 
 
 class TestBed:
@@ -58,7 +67,7 @@ class TestBed:
         self._places: dict[tuple[str, str], _Place | None] = {}
         self._usable: dict[str, tuple[int, list[RankedScenario]]] = {}
         self._alike_from: dict[str, float] = {}
-        self._embedded: tuple[list[str], Vectors] | None = None
+        self._survey: _Survey | None = None
 
     def add(self, scenarios: Sequence[Scenario]) -> None:
         """Add states that are not there yet (by id), in order."""
@@ -123,28 +132,45 @@ class TestBed:
         """The states that are alike enough; the others need not be ranked."""
         if not states:
             return []
-        texts = list(dict.fromkeys(s.key for s in states))
-        scores = await self._nearest(texts, candidate.keys)
-        if rivals := self._rivals(candidate):
-            others = await self._nearest(texts, rivals)
-            scores = {text: score for text, score in scores.items() if score >= others[text]}
+        survey = await self._look_around(list(dict.fromkeys(s.key for s in states)))
+        scores = await self._nearest(survey, candidate)
         own = [(s, scores[s.key]) for s in states if s.key in scores]
         least = self._threshold(candidate, own)
         return [s for s, score in own if score >= least]
 
-    async def _nearest(self, texts: list[str], keys: Sequence[Key]) -> dict[str, float]:
-        """Text -> similarity to the nearest key, rounded so that equal texts tie. Candidates are asked about the same new states, one
-        after the other, so the texts of the last one are remembered with their vectors."""
-        if self._embedded is None or self._embedded[0] != texts:
-            self._embedded = texts, await self.embedder.embed(texts)
-        near = self._embedded[1] @ (await self.embedder.embed(list(dict.fromkeys(key.text for key in keys)))).T
-        return dict(zip(texts, near.max(axis=1).round(6).tolist(), strict=True))
+    async def _nearest(self, survey: _Survey, candidate: Candidate) -> dict[str, float]:
+        """Text -> similarity to the candidate's nearest key, where no key of an entry or candidate of other matters is nearer. Rounded, so
+        that equal texts tie."""
+        import numpy as np
 
-    def _rivals(self, candidate: Candidate) -> list[Key]:
-        """Keys of entries and candidates of other matters."""
+        keys = await self.embedder.embed([key.text for key in candidate.keys])
+        near = (survey.vectors @ keys.T).max(axis=1).round(6)
         own = {key.issue for key in candidate.keys}
-        others: list[Candidate | Entry] = [*self.candidates, *self.retriever.snapshot.entries]
-        return [key for one in others if one.scope == "specific" and not own & {k.issue for k in one.keys} for key in one.keys]
+        rivals = [column for column, issues in enumerate(survey.matters) if not own & issues]
+        others = survey.near[:, rivals].max(axis=1, initial=-np.inf)
+        return {text: float(mine) for text, mine, other in zip(survey.texts, near, others, strict=True) if mine >= other}
+
+    async def _look_around(self, texts: list[str]) -> _Survey:
+        """What is the same for all candidates, which are asked about the same new states one after the other: the last one is kept."""
+        import numpy as np
+
+        if self._survey is None or self._survey.texts != texts:
+            keys = self._keys_by_matter()
+            vectors = await self.embedder.embed(texts)
+            near = np.empty((len(texts), len(keys)), dtype=np.float32)
+            for column, own in enumerate(keys.values()):
+                near[:, column] = (vectors @ (await self.embedder.embed(own)).T).max(axis=1)
+            self._survey = _Survey(texts, vectors, tuple(keys), near.round(6))
+        return self._survey
+
+    def _keys_by_matter(self) -> dict[frozenset[str], list[str]]:
+        """Issues -> key texts of the entries and candidates that are for just these."""
+        found: dict[frozenset[str], dict[str, None]] = {}
+        everyone: list[Candidate | Entry] = [*self.candidates, *self.retriever.snapshot.entries]
+        for one in everyone:
+            if one.scope == "specific" and one.keys:
+                found.setdefault(frozenset(k.issue for k in one.keys), {}).update(dict.fromkeys(k.text for k in one.keys))
+        return {issues: list(texts) for issues, texts in found.items()}
 
     def _threshold(self, candidate: Candidate, near: Sequence[tuple[Scenario, float]]) -> float:
         """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed."""

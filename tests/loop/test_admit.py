@@ -27,6 +27,7 @@ from strategist.loop.admit import (
     extra_personas,
     known_states,
 )
+from strategist.loop.consolidate import _states
 from strategist.loop.deps import Deps
 from strategist.loop.testbed import TestBed
 from strategist.records.base import stable_int
@@ -100,7 +101,8 @@ def test_the_pool_is_this_and_earlier_rounds_and_what_earlier_rounds_drew_beyond
             for round_ in range(3):
                 name = f"{kind}-{round_}"
                 deps.store.put_document(deps.run.id, kind, name, round_, 0, scenario(name))
-        return [s.id for s in known_states(deps, 1)], [s.id for s in known_states(deps, 1, extras=True)]
+        everything = _states(deps, 1, "scenario", "extra_scenario")
+        return [s.id for s in known_states(deps, 1)], [s.id for s in everything]
 
     plain, with_extras = with_deps(small(tmp_path), work)
     assert plain == ["scenario-0", "extra_scenario-0", "scenario-1"]
