@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from strategist.errors import StoreError
-from strategist.records.base import Record
+from strategist.records.base import Record, plain_json
 from strategist.store import tables
 
 ERASED = "[erased]"
@@ -70,7 +70,7 @@ def fold(value: JsonValue, into: dict[str, str]) -> JsonValue:
 
 def as_text(folded: JsonValue) -> str:
     """The one JSON text of a folded body."""
-    return json.dumps(folded, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return plain_json(folded)
 
 
 def references(body: str) -> list[str]:
