@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from evals.virtual_clock import run_virtually
 from strategist.lab import student
-from strategist.lab.worlds import World, load_world
+from strategist.lab.worlds import load_world
 from strategist.library.export import export_text
 from strategist.loop import graph
 from strategist.loop.deps import NODES, Deps, NodeName, Report
@@ -52,8 +52,9 @@ Runner = Callable[[Coroutine[object, object, None]], None]
 
 @dataclass
 class Seen:
-    """What one run took: seconds per node by the clock it ran under, calls per node, CPU of the simulated student."""
+    """What one run took: seconds per node by `clock`, calls per node, CPU of the simulated student."""
 
+    clock: Callable[[], float] = lambda: asyncio.get_running_loop().time()
     seconds: dict[NodeName, float] = field(default_factory=lambda: dict.fromkeys(NODES, 0.0))
     calls: Counter[NodeName] = field(default_factory=Counter)
     answering_s: float = 0.0
@@ -90,16 +91,10 @@ def settings_for(folder: Path, in_flight: int, conversations: int) -> Settings:
 def run_once(run: Runner, *, in_flight: int, conversations: int, latency_s: float = LATENCY_S) -> Ran:
     """One fresh teach run under `run`, a real or a virtual clock."""
     seen = Seen()
-    world = load_world("specific")
-
-    def answer(request: ModelRequest, draw: int) -> Reply:
-        seen.calls[seen.node] += 1
-        return _answered(world, seen, request, draw)
-
-    register_adapter("openai", lambda settings: ScriptedModel(f"openai:{settings.model}", answer, latency_s))
+    open_models(seen, latency_s)
     with (
         tempfile.TemporaryDirectory() as folder,
-        _clocked(seen),
+        clocked(seen),
         open_project(settings_for(Path(folder), in_flight, conversations)) as project,
     ):
         taken: list[tuple[float, float]] = []
@@ -116,12 +111,19 @@ def run_once(run: Runner, *, in_flight: int, conversations: int, latency_s: floa
         return Ran(seen, seconds, cpu - seen.answering_s, _learned(project))
 
 
-def _answered(world: World, seen: Seen, request: ModelRequest, draw: int) -> Reply:
-    began = time.thread_time()
-    try:
-        return student.answer(world, request, draw)
-    finally:
-        seen.answering_s += time.thread_time() - began
+def open_models(seen: Seen, latency_s: float) -> None:
+    """Make the adapter `openai` open the lab's student, which counts its calls and its CPU."""
+    world = load_world("specific")
+
+    def answer(request: ModelRequest, draw: int) -> Reply:
+        seen.calls[seen.node] += 1
+        began = time.thread_time()
+        try:
+            return student.answer(world, request, draw)
+        finally:
+            seen.answering_s += time.thread_time() - began
+
+    register_adapter("openai", lambda settings: ScriptedModel(f"openai:{settings.model}", answer, latency_s))
 
 
 def _learned(project: Project) -> str:
@@ -130,23 +132,22 @@ def _learned(project: Project) -> str:
 
 
 @contextmanager
-def _clocked(seen: Seen) -> Iterator[None]:
+def clocked(seen: Seen) -> Iterator[None]:
     """The graph's nodes, each with its time by the running loop's clock written down."""
     original = dict(graph.WORK)
 
-    def clocked(name: NodeName) -> graph.Node:
+    def timed(name: NodeName) -> graph.Node:
         async def node(deps: Deps, round_: int, report: Report) -> StopReason | None:
-            clock = asyncio.get_running_loop().time
-            began = clock()
+            began = seen.clock()
             seen.node = name
             try:
                 return await original[name](deps, round_, report)
             finally:
-                seen.seconds[name] += clock() - began
+                seen.seconds[name] += seen.clock() - began
 
         return node
 
-    graph.WORK.update({name: clocked(name) for name in original})
+    graph.WORK.update({name: timed(name) for name in original})
     try:
         yield
     finally:
