@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evals.loop_speed import Seen, clocked, open_models, run_once
+from evals.loop_speed import ONE_THREAD, Seen, clocked, open_models, run_once
 from evals.virtual_clock import run_virtually
 from strategist.loop.deps import NODES
 from strategist.loop.runner import teach
@@ -33,8 +33,6 @@ CONVERSATIONS = 24
 FACTORS = (1, 10)
 SEED = 0
 ROUNDS = 2
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""What waits for other threads counts as CPU, too, on a busy machine as much as it likes."""
 
 
 class Size(NamedTuple):
@@ -47,7 +45,7 @@ class Size(NamedTuple):
     nodes: dict[str, float]
     memory: int
     database: int
-    index: int
+    indexed: int
     checkpoints: int
 
 
@@ -106,7 +104,7 @@ def main(factors: Sequence[int] = FACTORS, conversations: int = CONVERSATIONS) -
     for factor in factors:
         s = _in_new_process(factor, conversations)
         sizes.append(s)
-        per = [f"{n / 1e6:.1f} MB ({n / 1e3 / s.traces:.1f} kB)" for n in (s.memory, s.database, s.index, s.checkpoints)]
+        per = [f"{n / 1e6:.1f} MB ({n / 1e3 / s.traces:.1f} kB)" for n in (s.memory, s.database, s.indexed, s.checkpoints)]
         cpu = f"{1e3 * s.cpu_s / s.calls:.1f} ms | {1e3 * s.cpu_s / s.traces:.1f} ms"
         print(f"| {s.factor}x | {s.traces} | {s.calls} | {cpu} | {' | '.join(per)} |", flush=True)
     print(f"\n| CPU s | {' | '.join(NODES)} |\n|{'---|' * (1 + len(NODES))}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,6 +45,8 @@ IN_FLIGHT = 64
 UNLIMITED = 100_000
 CONVERSATIONS = 64
 SEED = 0
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""Threads that wait for each other count as CPU, on a busy machine as much as they like: with two of them a call cost twice as much."""
 CLOCKED: tuple[NodeName, ...] = ("generate", "coach", "admit", "examine")
 """Nodes that ask models."""
 
@@ -160,14 +163,22 @@ def bound_s(calls: Counter[NodeName], critical: Mapping[NodeName, float], latenc
 
 
 def main(repeats: int = 1, conversations: int = CONVERSATIONS, latency_s: float = LATENCY_S) -> None:
-    """Measure and print."""
+    """Measure in a process with one BLAS thread, as the command line has it, and print."""
+    code = f"from evals.loop_speed import *; measure({repeats}, {conversations}, {latency_s})"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **ONE_THREAD})
+
+
+def measure(repeats: int, conversations: int, latency_s: float) -> None:
+    """Run all and print."""
     run_once(run_virtually, in_flight=2, conversations=2, latency_s=latency_s)  # imports what is imported late
     ideal = run_once(run_virtually, in_flight=IN_FLIGHT, conversations=conversations, latency_s=latency_s)
     free = run_once(run_virtually, in_flight=UNLIMITED, conversations=conversations, latency_s=latency_s)
     real = [run_once(asyncio.run, in_flight=IN_FLIGHT, conversations=conversations, latency_s=latency_s) for _ in range(repeats)]
     bound = bound_s(ideal.seen.calls, free.seen.seconds, latency_s)
     best = min(real, key=lambda ran: ran.seconds)
-    print(f"n = {repeats} runs of {ideal.calls} calls, {latency_s * 1000:.0f} ms each, {IN_FLIGHT} in flight, seed {SEED}.")
+    print(
+        f"n = {repeats} run{'s' if repeats > 1 else ''} of {ideal.calls} calls, {latency_s * 1000:.0f} ms each, {IN_FLIGHT} in flight, seed {SEED}."
+    )
     print(f"Load {os.getloadavg()[0]:.1f}. Learned: {', '.join(sorted({ran.learned for ran in (ideal, free, *real)}))}\n")
     print("| | calls | wall s | zero-overhead s | ratio | bound s | zero-overhead / bound |")
     print("|---|---|---|---|---|---|---|")

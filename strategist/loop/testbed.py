@@ -63,7 +63,7 @@ class TestBed:
         self.pool: list[Scenario] = []
         self._seen: set[str] = set()
         self._base: dict[str, Guidance] = {}
-        self._joint: dict[str, Retriever] = {}
+        self._joint: tuple[str, Retriever] | None = None
         self._places: dict[tuple[str, str], _Place | None] = {}
         self._usable: dict[str, tuple[int, list[RankedScenario]]] = {}
         self._alike_from: dict[str, float] = {}
@@ -109,9 +109,9 @@ class TestBed:
 
     async def _ask(self, candidate: Candidate, key: str) -> _Place | None:
         entry = entry_of(candidate)
-        if candidate.id not in self._joint:
-            self._joint[candidate.id] = await self.retriever.with_entry(entry)
-        found = await self._joint[candidate.id].explain(key, tried=entry.id)
+        if self._joint is None or self._joint[0] != candidate.id:  # one at a time: each holds the vectors of the whole library
+            self._joint = candidate.id, await self.retriever.with_entry(entry)
+        found = await self._joint[1].explain(key, tried=entry.id)
         if entry.ref not in found.guidance.entries:
             return None
         if key not in self._base:

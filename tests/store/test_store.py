@@ -286,3 +286,18 @@ def test_a_path_that_is_a_folder(tmp_path: Path) -> None:
 )
 def test_messages_of_sqlite_become_ours(message: str, words: str) -> None:
     assert words in fault(Path("x.db"), message).message
+
+
+def test_records_are_read_in_part_and_counted_without_reading(tmp_path: Path) -> None:
+    """What is not asked for is not looked up: a lost text of another field does no harm."""
+    with open_store(tmp_path / "a.db") as store:
+        states = [scenario(f"s{i}").model_copy(update={"key": f"key {i}"}) for i in range(3)]
+        store.put_documents("r", "scenario", [(s.id, i // 2, i, s) for i, s in enumerate(states)])
+        with store.transaction() as conn:
+            conn.execute(delete(store.tables.texts).where(store.tables.texts.c.text.not_like("key %")))
+        parts = store.parts("r", "scenario", ScenarioKey)
+        assert [(p.id, p.key, p.verdicts) for p in parts] == [(s.id, s.key, s.verdicts) for s in states]
+        assert store.parts("r", "scenario", ScenarioKey, 1) == parts[2:]
+        assert (store.count("r", "scenario"), store.count("r", "scenario", 0), store.count("r", "other")) == (3, 2, 0)
+        with pytest.raises(StoreError, match="texts of the record are missing"):
+            store.documents("r", "scenario", Scenario)
