@@ -176,10 +176,10 @@ def measure(repeats: int, conversations: int, latency_s: float) -> None:
     real = [run_once(asyncio.run, in_flight=IN_FLIGHT, conversations=conversations, latency_s=latency_s) for _ in range(repeats)]
     bound = bound_s(ideal.seen.calls, free.seen.seconds, latency_s)
     best = min(real, key=lambda ran: ran.seconds)
-    print(
-        f"n = {repeats} run{'s' if repeats > 1 else ''} of {ideal.calls} calls, {latency_s * 1000:.0f} ms each, {IN_FLIGHT} in flight, seed {SEED}."
-    )
-    print(f"Load {os.getloadavg()[0]:.1f}. Learned: {', '.join(sorted({ran.learned for ran in (ideal, free, *real)}))}\n")
+    runs = f"{repeats} run{'s' if repeats > 1 else ''}"
+    learned = ", ".join(sorted({ran.learned for ran in (ideal, free, *real)}))
+    print(f"n = {runs} of {ideal.calls} calls, {latency_s * 1000:.0f} ms each, {IN_FLIGHT} in flight, seed {SEED}.")
+    print(f"Load {os.getloadavg()[0]:.1f}. Learned: {learned}\n")
     print("| | calls | wall s | zero-overhead s | ratio | bound s | zero-overhead / bound |")
     print("|---|---|---|---|---|---|---|")
     for name in CLOCKED:
