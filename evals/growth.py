@@ -1,6 +1,6 @@
 """What grows how with the number of traces: memory, database, derived index, checkpoints, CPU.
 
-    python -m evals.growth [FACTOR ...]    default 1 10; 100 takes some minutes more
+    python -m evals.growth [FACTOR ...]    default 1 10; 100 takes long, see docs/performance.md
 
 Two rounds in the lab world `specific` with 24, 240 (2400) conversations a round and, in the same proportion, coached states and dev
 customers, each size in a process of its own, on a virtual clock (evals.virtual_clock). Candidates stay 16 a round. Printed per size: what
