@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from evals import budget_walls, gate_simulation, lab_worlds, many_processes, random_kills
+from evals import budget_walls, gate_simulation, growth, lab_worlds, loop_speed, many_processes, random_kills
 
 
 def main() -> int:
     """Run them all; 1 if a promise is broken."""
     gate_simulation.main()
     lab_worlds.main()
+    loop_speed.main()
+    growth.main()
     return max(budget_walls.main(), many_processes.main(), random_kills.main())
 
 

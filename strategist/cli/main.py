@@ -7,6 +7,7 @@ Commands import what they need when they run, and help is plain text, so that `s
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -283,6 +284,7 @@ def demo_worker(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point of the console script: run the command and exit. Codes: 0, 1 it failed, 2 wrong input, 130 stopped."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # vectors here are small: more threads only wait for each other
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark

@@ -18,6 +18,9 @@ ToolFunction = Callable[[JsonObject, JsonObject], str]
 DrawPersona = Callable[[Split, int, int], Persona]
 """(split, index >= 0, seed) -> persona. Any index works: templates are reused with new draws. Its id is `persona_id(...)`."""
 
+REMEMBERED = 4096
+"""How many drawn personas a domain keeps: the gate looks for customers in the same range again and again, and asks for them by id."""
+
 
 def persona_id(split: Split, index: int, seed: int) -> str:
     """The one form of persona ids: `train-17-0`."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from strategist.domains.checks import Check
-from strategist.domains.domain import Domain, Tool
+from strategist.domains.domain import REMEMBERED, Domain, Tool
 from strategist.domains.faults import Fault, as_error, is_error
 from strategist.domains.manifest import Manifest, Rule, read_manifest, read_rules
 from strategist.domains.pack_code import load_checks, load_tools
@@ -77,7 +78,7 @@ def domain_of(pack: Pack, manifest: Manifest) -> Domain:
         pack_hash=pack_hash(pack.path),
         checks=pack.checks,
         tools=pack.tools,
-        draw=pack.deck.draw,
+        draw=lru_cache(REMEMBERED)(pack.deck.draw),
         split_sizes=manifest.splits.as_dict(),
         issues=pack.issues,
         reply_words=manifest.reply_words,

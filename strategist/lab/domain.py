@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache, partial
 
 from strategist.domains.checks import Check, TurnView, turn_check
-from strategist.domains.domain import Domain, persona_id
+from strategist.domains.domain import REMEMBERED, Domain, persona_id
 from strategist.domains.persona import Goal, Mood, Need, Persona, Split
 from strategist.lab.student import COURTESY, PROMISE, SHORT_WORDS
 from strategist.lab.teacher import rule_of
@@ -38,7 +39,7 @@ def lab_domain(world: World) -> Domain:
         pack_hash=world.hash,
         checks=checks(world),
         tools=(),
-        draw=lambda split, index, seed: draw_persona(world, split, index, seed),
+        draw=lru_cache(REMEMBERED)(partial(draw_persona, world)),
         split_sizes=dict(world.personas.splits),
         issues=tuple(situation.id for situation in world.situations),
         reply_words=SHORT_WORDS,

@@ -46,7 +46,7 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
         candidates=candidates,
         own_phase=deps.settings.gate.own_phase,
     )
-    await bed.add(known_states(deps, round_))
+    bed.add(known_states(deps, round_))
     if wanted := _wanted(await _short(bed, candidates, deps.settings.gate.most)):
         await _add_openings(deps, round_, bed, wanted, report)
         await _add_conversations(deps, round_, bed, candidates, report)
@@ -73,13 +73,13 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
     _store(deps, round_, candidates, evidence)
 
 
-def known_states(deps: Deps, round_: int, *, extras: bool = False) -> list[Scenario]:
-    """The student's own states of this and earlier rounds, and what was drawn beyond them in earlier rounds (`extras`: in this one too)."""
+def known_states(deps: Deps, round_: int) -> list[Scenario]:
+    """The student's own states of this and earlier rounds, and what was drawn beyond them in earlier rounds."""
     run, store = deps.run.id, deps.store
     states: list[Scenario] = []
     for earlier in range(round_ + 1):
         states += store.documents(run, "scenario", Scenario, earlier)
-        if earlier < round_ or extras:
+        if earlier < round_:
             states += store.documents(run, "extra_scenario", Scenario, earlier)
     return states
 
@@ -129,7 +129,7 @@ async def _add_openings(deps: Deps, round_: int, bed: TestBed, wanted: dict[str,
     each = OPENINGS[deps.settings.customer.kind]
     personas = extra_personas(deps, EXTRA_FIRST_INDEX + 2 * round_ * SEARCH, {issue: each * short for issue, short in wanted.items()})
     opened = await in_order(opening, personas, lambda done, total: report(done, total, "more openings"), lanes=deps.lanes)
-    await _add(deps, round_, bed, [state for state in opened if state is not None], first=0)
+    _add(deps, round_, bed, [state for state in opened if state is not None], first=0)
 
 
 async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: Sequence[Candidate], report: Report) -> None:
@@ -152,7 +152,7 @@ async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: 
         if personas:
             traces = await play_personas(deps, round_, personas, partial(_more, report, len(used)), max_turns=plan.turns)
             states = [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language))]
-            await _add(deps, round_, bed, states, first=SEARCH + found)
+            _add(deps, round_, bed, states, first=SEARCH + found)
             used.update(index for index, _ in personas)
             turns_left, found = turns_left - plan.turns * len(personas), found + len(states)
 
@@ -192,9 +192,9 @@ def _more(report: Report, before: int, done: int, total: int) -> None:
     report(before + done, before + total, "more conversations")
 
 
-async def _add(deps: Deps, round_: int, bed: TestBed, states: Sequence[Scenario], *, first: int) -> None:
+def _add(deps: Deps, round_: int, bed: TestBed, states: Sequence[Scenario], *, first: int) -> None:
     deps.store.put_documents(deps.run.id, "extra_scenario", [(s.id, round_, first + i, s) for i, s in enumerate(states)])
-    await bed.add(states)
+    bed.add(states)
 
 
 def _store(deps: Deps, round_: int, candidates: Sequence[Candidate], evidence: Sequence[Evidence]) -> None:

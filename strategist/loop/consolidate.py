@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from strategist.loop.admit import known_states
 from strategist.loop.coached import Coached
 from strategist.loop.deps import Count, Deps
 from strategist.loop.select import farthest_points
@@ -18,7 +17,7 @@ from strategist.loop.testbed import entry_of
 from strategist.records.base import digest
 from strategist.records.evidence import Evidence
 from strategist.records.library import SERVABLE, Candidate, Entry, Floor, Key, Snapshot, Strategy, text_of
-from strategist.records.trace import Scenario
+from strategist.records.trace import ScenarioKey
 from strategist.retrieval.floor import precise_floor
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def _write(deps: Deps, round_: int, admitted: Sequence[Candidate], evidence: Map
     """Write what was admitted; returns the snapshot's entries with these changes, by id. A text that a person changed or retired since
     the snapshot is not touched."""
     after = {e.id: e for e in deps.snapshot(round_).entries}
-    states = {s.id: s for s in known_states(deps, round_, extras=True)}
+    states = {s.id: s for s in _states(deps, round_, "scenario", "extra_scenario")}
     mends = mended_checks([c for r in range(round_ + 1) for c in deps.store.documents(deps.run.id, "coached", Coached, r)])
     wider = {e.id: failing_keys(e.keys, e.strategies, mends, states.values()) for e in after.values() if e.scope == "specific"}
     known = {text_of(e.strategies): e for e in after.values() if e.strategies and e.scope == "specific"}
@@ -95,7 +94,7 @@ def mended_checks(coached: Iterable[Coached]) -> dict[str, frozenset[str]]:
 
 
 def failing_keys(
-    keys: Sequence[Key], strategies: Sequence[Strategy], mends: Mapping[str, frozenset[str]], states: Iterable[Scenario]
+    keys: Sequence[Key], strategies: Sequence[Strategy], mends: Mapping[str, frozenset[str]], states: Iterable[ScenarioKey]
 ) -> tuple[Key, ...]:
     """The states of the same issues at which the student failed what these lines mend: there they are needed, too. Pure.
 
@@ -105,7 +104,7 @@ def failing_keys(
     return tuple(_key(s) for s in states if s.issue in issues and any(v.passed is False and v.check in checks for v in s.verdicts))
 
 
-def _key(state: Scenario) -> Key:
+def _key(state: ScenarioKey) -> Key:
     return Key(scenario=state.id, persona=state.persona, issue=state.issue, text=state.key)
 
 
@@ -117,7 +116,7 @@ def _distinct(keys: Iterable[Key]) -> tuple[Key, ...]:
     return tuple(found.values())
 
 
-def tested_keys(candidate: Candidate, evidence: Evidence, states: dict[str, Scenario]) -> tuple[Key, ...]:
+def tested_keys(candidate: Candidate, evidence: Evidence, states: Mapping[str, ScenarioKey]) -> tuple[Key, ...]:
     """The candidate's keys and, behind them, the test moments of the same issues that it won: there it is known to help, and retrieval
     finds it again. One win elsewhere is mostly luck, and its key would draw the entry to a matter it was not written for. Pure."""
     issues = {key.issue for key in candidate.keys}
@@ -134,7 +133,7 @@ async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
     if deps.settings.retrieval.floor is not None:
         return Floor(score=deps.settings.retrieval.floor, source="fixed")
     own = [e for e in entries if e.keys]
-    states = [s for earlier in range(round_ + 1) for s in deps.store.documents(deps.run.id, "scenario", Scenario, earlier)]
+    states = _states(deps, round_, "scenario")
     if not own or not states:
         return precise_floor([])
     vectors = await deps.embedder.embed([s.key for s in states])
@@ -146,7 +145,7 @@ async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
 
 
 def found_first(
-    entries: Sequence[Entry], keys: Vectors, states: Sequence[Scenario], vectors: Vectors, gaps: Sequence[int] = ()
+    entries: Sequence[Entry], keys: Vectors, states: Sequence[ScenarioKey], vectors: Vectors, gaps: Sequence[int] = ()
 ) -> list[tuple[float, bool]]:
     """At each state the best score by keys of other customers, and whether that entry has a key of the state's issue. Pure.
 
@@ -168,6 +167,11 @@ def found_first(
     return found
 
 
+def _states(deps: Deps, round_: int, *kinds: str) -> list[ScenarioKey]:
+    """The states of these kinds of this and earlier rounds, by round."""
+    return [s for earlier in range(round_ + 1) for kind in kinds for s in deps.store.parts(deps.run.id, kind, ScenarioKey, earlier)]
+
+
 def _evidence(deps: Deps, round_: int) -> list[tuple[str, Evidence]]:
     candidates = deps.store.documents(deps.run.id, "candidate", Candidate, round_)
     return list(zip([c.id for c in candidates], deps.store.documents(deps.run.id, "evidence", Evidence, round_), strict=True))
@@ -178,7 +182,7 @@ def _entry(
     round_: int,
     candidate: Candidate,
     evidence: Evidence,
-    states: dict[str, Scenario],
+    states: Mapping[str, ScenarioKey],
     mends: Mapping[str, frozenset[str]],
 ) -> Entry:
     keys: tuple[Key, ...] = ()

@@ -16,9 +16,9 @@ from strategist.loop.deps import Count, Deps, in_order
 from strategist.loop.generate import EXTRA_FIRST_INDEX
 from strategist.records.base import stable_int
 from strategist.records.evidence import Evidence
-from strategist.records.library import Candidate, Refusal, Snapshot
+from strategist.records.library import Snapshot
 from strategist.records.run import ArmName, ArmOutcome, RoundSummary, StopReason
-from strategist.records.trace import Scenario, Trace
+from strategist.records.trace import Trace
 from strategist.stats import Estimate, paired_difference
 
 PARITY_MARGIN = 0.02
@@ -74,11 +74,11 @@ def summarise(deps: Deps, round_: int, after: Snapshot, outcomes: tuple[ArmOutco
         round=round_,
         conversations=len(traces),
         failed_conversations=sum(t.failure is not None for t in traces),
-        scenarios=len(store.documents(run, "scenario", Scenario, round_)),
+        scenarios=store.count(run, "scenario", round_),
         gaps=sum(c.kind in ("candidate", "refusal") for c in coached),
         failed_states=sum(c.kind == "failed" for c in coached),
-        candidates=len(store.documents(run, "candidate", Candidate, round_)),
-        refused=len(store.documents(run, "refusal", Refusal, round_)),
+        candidates=store.count(run, "candidate", round_),
+        refused=store.count(run, "refusal", round_),
         admitted=sum(e.decision == "admitted" for e in evidence),
         entries=len(after.entries),
         snapshot_before=deps.snapshot(round_).hash,

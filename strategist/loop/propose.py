@@ -13,7 +13,7 @@ from strategist.loop.deps import Deps
 from strategist.loop.merge import candidate_id, general_candidates, merge
 from strategist.records.evidence import Evidence
 from strategist.records.library import Candidate, Snapshot, text_of
-from strategist.records.trace import Scenario
+from strategist.records.trace import ScenarioKey
 
 CONTROL_SHARE = 4
 """At most one candidate in this many is a control."""
@@ -76,7 +76,7 @@ def _tried_on(deps: Deps, round_: int, snapshot: Snapshot) -> dict[str, set[str]
         for strategy in entry.strategies:
             found.setdefault(strategy.text, set()).update(key.persona for key in entry.keys)
     for earlier in range(round_ + 1):
-        personas = {s.id: s.persona for s in deps.store.documents(deps.run.id, "scenario", Scenario, earlier)}
+        personas = {s.id: s.persona for s in deps.store.parts(deps.run.id, "scenario", ScenarioKey, earlier)}
         for one in deps.store.documents(deps.run.id, "coached", Coached, earlier):
             for line in {line for attempt in one.attempts[1:] for line in attempt.lines}:
                 found.setdefault(line, set()).add(personas[one.scenario])

@@ -10,7 +10,7 @@ from strategist.conversation import scenarios_of
 from strategist.loop.deps import Count, Deps
 from strategist.loop.generate import EXTRA_FIRST_INDEX
 from strategist.records.base import Record, digest
-from strategist.records.trace import Scenario
+from strategist.records.trace import Scenario, ScenarioKey
 from strategist.retrieval.mask import key_text
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def choose(
     return Selection(failing=tuple(scenarios[i].id for i in picked), controls=tuple(scenarios[i].id for i in kept))
 
 
-def farthest_points(pool: Sequence[int], vectors: np.ndarray, scenarios: Sequence[Scenario], count: int) -> list[int]:
+def farthest_points(pool: Sequence[int], vectors: np.ndarray, scenarios: Sequence[ScenarioKey], count: int) -> list[int]:
     """Greedy k-centre (Gonzalez 1985) over cosine distance: each next state is the one least similar to all chosen so far.
 
     Stops at `count` or when only near-duplicates are left.

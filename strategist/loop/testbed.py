@@ -9,9 +9,10 @@ before any test reply is seen. Nothing here knows outcomes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from strategist.gate.moments import RankedScenario, choose_moments
-from strategist.records.library import Candidate, Entry, Guidance, Key
+from strategist.records.library import Candidate, Entry, Guidance
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import Embedder
 from strategist.retrieval.fields import is_opening
@@ -19,8 +20,25 @@ from strategist.retrieval.floor import precise_floor
 from strategist.retrieval.retriever import Retriever
 from strategist.settings import RetrievalSettings
 
-STRANGERS = 1.0
-"""Quantile of a candidate's scores at moments of other issues from which a moment counts as alike: all of them."""
+if TYPE_CHECKING:
+    from strategist.retrieval.embed import Vectors
+
+
+class _Place(NamedTuple):
+    """What L + c says at a key, and where the candidate stands there."""
+
+    guidance: Guidance
+    rank: int
+    score: float
+
+
+class _Survey(NamedTuple):
+    """Key texts of states with their vectors (n, d), and how near the nearest key of each matter is, `near` (n, matters)."""
+
+    texts: list[str]
+    vectors: Vectors
+    matters: tuple[frozenset[str], ...]
+    near: Vectors
 
 
 class TestBed:
@@ -45,12 +63,13 @@ class TestBed:
         self.pool: list[Scenario] = []
         self._seen: set[str] = set()
         self._base: dict[str, Guidance] = {}
-        self._joint: dict[str, Retriever] = {}
-        self._guided: dict[tuple[str, str], Guidance] = {}
+        self._joint: tuple[str, Retriever] | None = None
+        self._places: dict[tuple[str, str], _Place | None] = {}
         self._usable: dict[str, tuple[int, list[RankedScenario]]] = {}
         self._alike_from: dict[str, float] = {}
+        self._survey: _Survey | None = None
 
-    async def add(self, scenarios: Sequence[Scenario]) -> None:
+    def add(self, scenarios: Sequence[Scenario]) -> None:
         """Add states that are not there yet (by id), in order."""
         for scenario in scenarios:
             if scenario.id not in self._seen:
@@ -59,40 +78,48 @@ class TestBed:
 
     def base(self, scenario: Scenario) -> Guidance:
         """Guidance from L, at a moment that is usable for a candidate."""
-        return self._base[scenario.id]
+        return self._base[scenario.key]
 
     def guided(self, candidate: Candidate, scenario: Scenario) -> Guidance:
         """Guidance from L + c, at a moment that is usable for the candidate."""
-        return self._guided[candidate.id, scenario.id]
+        place = self._places[candidate.id, scenario.key]
+        assert place is not None, "not a moment of this candidate"
+        return place.guidance
 
     async def usable(self, candidate: Candidate) -> list[RankedScenario]:
         """Where the candidate would be used and changes the lines; the gate chooses its moments among these."""
         seen, found = self._usable.get(candidate.id, (0, []))
         fresh = self._in_phase(candidate, self.pool[seen:])
         near = fresh if candidate.scope == "general" else await self._alike(candidate, fresh)
-        placed = [one for scenario in near if (one := await self._place(candidate, scenario)) is not None]
-        self._usable[candidate.id] = (len(self.pool), [*found, *placed])
-        return [*found, *placed]
+        placed = [(scenario, await self._place(candidate, scenario.key)) for scenario in near]
+        found = [*found, *(RankedScenario(scenario, place.rank, place.score) for scenario, place in placed if place is not None)]
+        self._usable[candidate.id] = (len(self.pool), found)
+        return found
 
     def shortage(self, candidate: Candidate, usable: Sequence[RankedScenario], needed: int) -> int:
         """How many personas the candidate's test lacks to have `needed`."""
         return needed - len(choose_moments(candidate, usable, k=self.settings.k, most=needed))
 
-    async def _place(self, candidate: Candidate, scenario: Scenario) -> RankedScenario | None:
-        """Ask L + c; None where it does not use the candidate, or says the same as L."""
+    async def _place(self, candidate: Candidate, key: str) -> _Place | None:
+        """Ask L + c; None where it does not use the candidate, or says the same as L. What a library says depends on the key alone, and
+        customers often begin alike, so equal keys are asked once."""
+        if (candidate.id, key) not in self._places:
+            self._places[candidate.id, key] = await self._ask(candidate, key)
+        return self._places[candidate.id, key]
+
+    async def _ask(self, candidate: Candidate, key: str) -> _Place | None:
         entry = entry_of(candidate)
-        if candidate.id not in self._joint:
-            self._joint[candidate.id] = await self.retriever.with_entry(entry)
-        found = await self._joint[candidate.id].explain(scenario.messages, tried=entry.id)
+        if self._joint is None or self._joint[0] != candidate.id:  # one at a time: each holds the vectors of the whole library
+            self._joint = candidate.id, await self.retriever.with_entry(entry)
+        found = await self._joint[1].explain(key, tried=entry.id)
         if entry.ref not in found.guidance.entries:
             return None
-        if scenario.id not in self._base:
-            self._base[scenario.id] = await self.retriever.guidance(scenario.messages)
-        if found.guidance.lines == self._base[scenario.id].lines:
+        if key not in self._base:
+            self._base[key] = await self.retriever.guidance(key)
+        if found.guidance.lines == self._base[key].lines:
             return None
-        self._guided[candidate.id, scenario.id] = found.guidance
         rank, score = next(((hit.rank, hit.score) for hit in found.hits if hit.entry.id == entry.id), (1, 0.0))
-        return RankedScenario(scenario=scenario, rank=rank, score=score)
+        return _Place(found.guidance, rank, score)
 
     def _in_phase(self, candidate: Candidate, states: Sequence[Scenario]) -> Sequence[Scenario]:
         """With `own_phase` the openings if a key is one, and the later turns if a key is of one; else all states."""
@@ -105,23 +132,45 @@ class TestBed:
         """The states that are alike enough; the others need not be ranked."""
         if not states:
             return []
-        keys = await self.embedder.embed([key.text for key in candidate.keys])
-        vectors = await self.embedder.embed([s.key for s in states])
-        scores = (vectors @ keys.T).max(axis=1)
-        if rivals := self._rivals(candidate):
-            others = (vectors @ (await self.embedder.embed([key.text for key in rivals])).T).max(axis=1)
-            nearest = (scores >= others).tolist()
-        else:
-            nearest = [True] * len(states)
-        own = [(s, score) for s, score, near in zip(states, scores.tolist(), nearest, strict=True) if near]
+        survey = await self._look_around(list(dict.fromkeys(s.key for s in states)))
+        scores = await self._nearest(survey, candidate)
+        own = [(s, scores[s.key]) for s in states if s.key in scores]
         least = self._threshold(candidate, own)
         return [s for s, score in own if score >= least]
 
-    def _rivals(self, candidate: Candidate) -> list[Key]:
-        """Keys of entries and candidates of other matters."""
+    async def _nearest(self, survey: _Survey, candidate: Candidate) -> dict[str, float]:
+        """Text -> similarity to the candidate's nearest key, where no key of an entry or candidate of other matters is nearer. Rounded, so
+        that equal texts tie."""
+        import numpy as np
+
+        keys = await self.embedder.embed([key.text for key in candidate.keys])
+        near = (survey.vectors @ keys.T).max(axis=1).round(6)
         own = {key.issue for key in candidate.keys}
-        others: list[Candidate | Entry] = [*self.candidates, *self.retriever.snapshot.entries]
-        return [key for one in others if one.scope == "specific" and not own & {k.issue for k in one.keys} for key in one.keys]
+        rivals = [column for column, issues in enumerate(survey.matters) if not own & issues]
+        others = survey.near[:, rivals].max(axis=1, initial=-np.inf)
+        return {text: float(mine) for text, mine, other in zip(survey.texts, near, others, strict=True) if mine >= other}
+
+    async def _look_around(self, texts: list[str]) -> _Survey:
+        """What is the same for all candidates, which are asked about the same new states one after the other: the last one is kept."""
+        import numpy as np
+
+        if self._survey is None or self._survey.texts != texts:
+            keys = self._keys_by_matter()
+            vectors = await self.embedder.embed(texts)
+            near = np.empty((len(texts), len(keys)), dtype=np.float32)
+            for column, own in enumerate(keys.values()):
+                near[:, column] = (vectors @ (await self.embedder.embed(own)).T).max(axis=1)
+            self._survey = _Survey(texts, vectors, tuple(keys), near.round(6))
+        return self._survey
+
+    def _keys_by_matter(self) -> dict[frozenset[str], list[str]]:
+        """Issues -> key texts of the entries and candidates that are for just these."""
+        found: dict[frozenset[str], dict[str, None]] = {}
+        everyone: list[Candidate | Entry] = [*self.candidates, *self.retriever.snapshot.entries]
+        for one in everyone:
+            if one.scope == "specific" and one.keys:
+                found.setdefault(frozenset(k.issue for k in one.keys), {}).update(dict.fromkeys(k.text for k in one.keys))
+        return {issues: list(texts) for issues, texts in found.items()}
 
     def _threshold(self, candidate: Candidate, near: Sequence[tuple[Scenario, float]]) -> float:
         """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed."""

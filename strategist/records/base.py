@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -24,7 +25,7 @@ class Record(BaseModel):
 
 def canonical(value: object) -> str:
     """Return the one JSON text of a record or JSON value: keys sorted, no spaces. Raises ValueError for NaN and infinities."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return plain_json(_plain(value))
 
 
 def digest(value: object, length: int = 64) -> str:
@@ -34,8 +35,17 @@ def digest(value: object, length: int = 64) -> str:
 
 def stable_int(*parts: str | int) -> int:
     """A number in [0, 2**48) made of the parts: the same on every machine, in every process. Used for sample numbers and seeds."""
-    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
-    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+    text = ",".join([encode_basestring(part) if isinstance(part, str) else json.dumps(part) for part in parts])
+    return int(hashlib.sha256(f"[{text}]".encode()).hexdigest()[:12], 16)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+"""Made once: `json.dumps` with any option makes one for every call."""
+
+
+def plain_json(value: JsonValue) -> str:
+    """`canonical` of what holds no record any more."""
+    return _ENCODER.encode(value)
 
 
 def _plain(value: object) -> Any:

@@ -109,22 +109,27 @@ class Trace(Record):
     usage: Usage = Usage()
 
 
-class Scenario(Record):
-    """The state at one agent turn. `messages` end with a customer message; `key` is the masked text that retrieval uses.
-
-    `acts` are those of that message, `past_acts` of all customer messages up to it."""
+class ScenarioKey(Record):
+    """What a scenario is found by and how it was judged, without its messages. `key` is the masked text that retrieval uses."""
 
     id: str
-    trace: str
     persona: str
     issue: str
     turn: int
+    key: str
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Scenario(ScenarioKey):
+    """The state at one agent turn. `messages` end with a customer message.
+
+    `acts` are those of that message, `past_acts` of all customer messages up to it."""
+
+    trace: str
     messages: tuple[Message, ...]
     acts: tuple[str, ...] = ()
     past_acts: tuple[str, ...] = ()
-    key: str
     state: JsonObject
-    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def customer(self) -> str:

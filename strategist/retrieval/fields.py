@@ -10,6 +10,7 @@ Invariants: a text of one line is as similar to another as its own vector says; 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,9 @@ WEIGHTS = (1.0, 0.4, 0.3)
 """Of customer, opening and agent."""
 EMPTY = "<empty>"
 """Stands for a customer's message without words: embeddings endpoints refuse empty texts."""
+
+LAST = 256
+"""Single keys that are remembered, 12 KB each with hashed vectors."""
 
 
 class Fields(NamedTuple):
@@ -53,9 +57,19 @@ class FieldEmbedder:
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner
         self.id = f"{inner.id}-fields-v1"
+        self._last: OrderedDict[str, Vectors] = OrderedDict()
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `Embedder.embed`."""
+        """See `Embedder.embed`. The last single keys are remembered: the gate asks one library after the other about the same moment."""
+        if len(texts) != 1:
+            return await self._embed(texts)
+        if texts[0] not in self._last:
+            self._last[texts[0]] = await self._embed(texts)
+            if len(self._last) > LAST:
+                self._last.popitem(last=False)
+        return self._last[texts[0]]
+
+    async def _embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
 
         fields = [field for text in texts for field in fields_of(text)]

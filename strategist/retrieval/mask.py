@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from strategist.records.chat import Message
 
@@ -64,6 +65,7 @@ _SENTENCE_END = frozenset(".!?:;\n\u2022*-\u2013\u2014(\"\u201c'\u2018[|")
 _NO_NAMES = frozenset({"I", "Ok", "Okay", "Sorry", "Hi", "Hello", "Dear", "Thanks", "Mr", "Mrs", "Ms", "Dr"})
 
 
+@lru_cache(maxsize=4096)
 def mask(text: str, language: str = "en") -> str:
     """Replace personal and particular parts by typed placeholders.
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from pydantic import JsonValue, ValidationError
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Connection, Select, Table, func, select
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from strategist.errors import StoreError
@@ -28,7 +28,7 @@ from strategist.records.run import RunInfo
 from strategist.records.trace import Trace
 from strategist.store import tables
 from strategist.store.database import Database
-from strategist.store.texts import put_text, read_bodies, read_texts, write_body
+from strategist.store.texts import as_text, put_text, read_bodies, read_texts, write_bodies, write_body
 
 R = TypeVar("R", bound=Record)
 
@@ -164,9 +164,10 @@ class Store:
     def put_documents(self, run: str, kind: str, items: Sequence[tuple[str, int, int, Record]]) -> None:
         """Write (id, round, index, record) items in one transaction: all or none."""
         with self.transaction() as conn:
+            bodies = write_bodies(conn, [record for *_, record in items])
             rows = [
-                {"run": run, "kind": kind, "id": id_, "round": round_, "index": index, "body": write_body(conn, record)}
-                for id_, round_, index, record in items
+                {"run": run, "kind": kind, "id": id_, "round": round_, "index": index, "body": body}
+                for (id_, round_, index, _), body in zip(items, bodies, strict=True)
             ]
             if rows:
                 conn.execute(_upsert(tables.documents, "run", "kind", "id"), rows)
@@ -179,11 +180,16 @@ class Store:
 
     def documents(self, run: str, kind: str, type_: type[R], round: int | None = None) -> list[R]:  # noqa: A002
         """All records of a kind, or those of one round, in the order (round, index, id)."""
-        d = tables.documents.c
-        query = select(d.body).where(d.run == run, d.kind == kind)
-        if round is not None:
-            query = query.where(d.round == round)
-        return self._read(query.order_by(d.round, d.index, d.id), type_)
+        return self._read(_ordered(run, kind, round), type_)
+
+    def parts(self, run: str, kind: str, type_: type[R], round: int | None = None) -> list[R]:  # noqa: A002
+        """The same records, of each only the fields of `type_`: what else they hold, long messages mostly, is not looked up."""
+        return self._read(_ordered(run, kind, round), type_, part=True)
+
+    def count(self, run: str, kind: str, round: int | None = None) -> int:  # noqa: A002
+        """How many records of a kind there are."""
+        with self.database.reading() as conn:
+            return conn.scalar(select(func.count()).select_from(_ordered(run, kind, round).order_by(None).subquery())) or 0
 
     def events(self, target: str | None = None) -> list[Event]:
         """The audit log, oldest first; of one target only if given."""
@@ -198,9 +204,10 @@ class Store:
         with self.database.reading() as conn:
             return int(meta_get(conn, "library_version") or 0)
 
-    def _read(self, query: Select[tuple[str]], type_: type[R]) -> list[R]:
+    def _read(self, query: Select[tuple[str]], type_: type[R], *, part: bool = False) -> list[R]:
         with self.database.reading() as conn:
-            values = read_bodies(conn, [row.body for row in conn.execute(query)])
+            bodies = [row.body for row in conn.execute(query)]
+            values = read_bodies(conn, [_cut(body, type_) for body in bodies] if part else bodies)
         return [_parse(type_, value) for value in values]
 
 
@@ -212,6 +219,17 @@ def _parse(type_: type[R], value: JsonValue) -> R:
             f"a stored {type_.__name__} does not read as one: {error.error_count()} faults, the first: {error.errors()[0]['msg']}",
             hint="it was written by another version of strategist; begin a new run",
         ) from error
+
+
+def _ordered(run: str, kind: str, round_: int | None) -> Select[tuple[str]]:
+    d = tables.documents.c
+    query = select(d.body).where(d.run == run, d.kind == kind)
+    return (query if round_ is None else query.where(d.round == round_)).order_by(d.round, d.index, d.id)
+
+
+def _cut(body: str, type_: type[Record]) -> str:
+    whole = json.loads(body)
+    return as_text({name: whole[name] for name in type_.model_fields if name in whole})
 
 
 @cache

@@ -1,7 +1,7 @@
 """Texts stand once, by hash, and bodies refer to them.
 
 `fold` replaces every text of a JSON body that can hold a person's words by a reference `{"$text": hash}`; `unfold` puts them back. The walk
-is generic: it knows field names, not records. Invariant: `unfold(fold(body)) == body` for every JSON body, also one that already
+is generic: it knows field names, not records. Invariant: `unfold(as_text(fold(body))) == body` for every JSON body, also one that already
 contains such references (they are escaped). A text that was erased since reads as `ERASED`.
 """
 
@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from strategist.errors import StoreError
-from strategist.records.base import Record
+from strategist.records.base import Record, plain_json
 from strategist.store import tables
 
 ERASED = "[erased]"
 TEXT_FIELDS = frozenset({"content", "customer", "reply", "reply_before", "reply_after", "reply_teacher", "text", "key", "arguments"})
 
 _REF = "$text"
+_REFERENCE = re.compile(r'\{"\$text":"([0-9a-f]{64})"\}')
+_ESCAPED = '"$$'
 _CHUNK = 500
 _PUT = insert(tables.texts).on_conflict_do_nothing()
 
@@ -40,9 +43,7 @@ def put_text(conn: Connection, text: str) -> str:
 def put_texts(conn: Connection, new: Iterable[str]) -> dict[str, str]:
     """Store texts, each once; returns hash -> text."""
     by_hash = {text_hash(text): text for text in new}
-    if by_hash:
-        rows = [{"hash": key, "text": text} for key, text in by_hash.items()]
-        conn.execute(_PUT, rows)
+    _put(conn, by_hash)
     return by_hash
 
 
@@ -58,8 +59,8 @@ def read_texts(conn: Connection, hashes: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def fold(value: JsonValue, into: set[str]) -> JsonValue:
-    """The body with references in place of its texts; the texts are added to `into`, to be stored in the same transaction."""
+def fold(value: JsonValue, into: dict[str, str]) -> JsonValue:
+    """The body with references in place of its texts; the texts are added to `into` by hash, to be stored in the same transaction."""
     if isinstance(value, dict):
         return {_escape(name, 1): _fold_field(name, item, into) for name, item in value.items()}
     if isinstance(value, list):
@@ -67,48 +68,59 @@ def fold(value: JsonValue, into: set[str]) -> JsonValue:
     return value
 
 
-def references(value: JsonValue) -> Iterable[str]:
-    """The hashes that a folded body refers to."""
-    if isinstance(value, dict):
-        if isinstance(ref := value.get(_REF), str):
-            yield ref
-        for item in value.values():
-            yield from references(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from references(item)
+def as_text(folded: JsonValue) -> str:
+    """The one JSON text of a folded body."""
+    return plain_json(folded)
 
 
-def unfold(value: JsonValue, found: Mapping[str, str]) -> JsonValue:
-    """The body as it was before `fold`; `found` maps every referenced hash to its text."""
-    if isinstance(value, dict):
+def references(body: str) -> list[str]:
+    """The hashes that a folded body's text refers to. It needs not be parsed for that: inside a string of JSON the quotes of a look-alike
+    are escaped, and a name that is not ours has one more `$`."""
+    return _REFERENCE.findall(body)
+
+
+def unfold(body: str, found: Mapping[str, str]) -> JsonValue:
+    """The body as it was before `fold`, from its text; `found` maps every referenced hash to its text, which is not copied."""
+    escaped = _ESCAPED in body
+
+    def put_back(value: dict[str, JsonValue]) -> JsonValue:
         if isinstance(ref := value.get(_REF), str):
             return found[ref]
-        return {_escape(name, -1): unfold(item, found) for name, item in value.items()}
-    if isinstance(value, list):
-        return [unfold(item, found) for item in value]
-    return value
+        return {_escape(name, -1): item for name, item in value.items()} if escaped else value
+
+    whole: JsonValue = json.loads(body, object_hook=put_back)
+    return whole
 
 
 def write_body(conn: Connection, record: Record) -> str:
     """The folded JSON text of a record; its texts are stored on the way."""
-    new: set[str] = set()
-    folded = fold(record.model_dump(mode="json"), new)
-    put_texts(conn, sorted(new))
-    return json.dumps(folded, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return write_bodies(conn, [record])[0]
 
 
-def read_bodies(conn: Connection, bodies: Iterable[str]) -> list[JsonValue]:
-    """The JSON values of folded texts, in order, with their texts in place."""
-    folded: list[JsonValue] = [json.loads(body) for body in bodies]
-    found = read_texts(conn, (ref for body in folded for ref in references(body)))
-    return [unfold(body, found) for body in folded]
+def write_bodies(conn: Connection, records: Iterable[Record]) -> list[str]:
+    """The folded JSON texts of records, in order; what many of them say is stored once."""
+    new: dict[str, str] = {}
+    bodies = [as_text(fold(record.model_dump(mode="json"), new)) for record in records]
+    _put(conn, dict(sorted(new.items())))
+    return bodies
 
 
-def _fold_field(name: str, value: JsonValue, into: set[str]) -> JsonValue:
+def read_bodies(conn: Connection, bodies: Sequence[str]) -> list[JsonValue]:
+    """The JSON values of folded texts, in order, with their texts in place: a text that many of them say is one string."""
+    found = read_texts(conn, (ref for body in bodies for ref in references(body)))
+    return [unfold(body, found) for body in bodies]
+
+
+def _put(conn: Connection, by_hash: Mapping[str, str]) -> None:
+    if by_hash:
+        conn.execute(_PUT, [{"hash": key, "text": text} for key, text in by_hash.items()])
+
+
+def _fold_field(name: str, value: JsonValue, into: dict[str, str]) -> JsonValue:
     if name in TEXT_FIELDS and isinstance(value, str) and value:
-        into.add(value)
-        return {_REF: text_hash(value)}
+        hash_ = text_hash(value)
+        into[hash_] = value
+        return {_REF: hash_}
     return fold(value, into)
 
 

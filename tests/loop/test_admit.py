@@ -27,6 +27,7 @@ from strategist.loop.admit import (
     extra_personas,
     known_states,
 )
+from strategist.loop.consolidate import _states
 from strategist.loop.deps import Deps
 from strategist.loop.testbed import TestBed
 from strategist.records.base import stable_int
@@ -100,7 +101,8 @@ def test_the_pool_is_this_and_earlier_rounds_and_what_earlier_rounds_drew_beyond
             for round_ in range(3):
                 name = f"{kind}-{round_}"
                 deps.store.put_document(deps.run.id, kind, name, round_, 0, scenario(name))
-        return [s.id for s in known_states(deps, 1)], [s.id for s in known_states(deps, 1, extras=True)]
+        everything = _states(deps, 1, "scenario", "extra_scenario")
+        return [s.id for s in known_states(deps, 1)], [s.id for s in everything]
 
     plain, with_extras = with_deps(small(tmp_path), work)
     assert plain == ["scenario-0", "extra_scenario-0", "scenario-1"]
@@ -181,7 +183,7 @@ class Pool:
         issue = candidate.keys[0].issue
         return max(0, needed - self.held[candidate.id] - (0 if issue in self.useless else self.came[issue]))
 
-    async def add(self, states: Sequence[Scenario]) -> None:
+    def add(self, states: Sequence[Scenario]) -> None:
         self.first = self.first or states[0].issue
         self.came.update(s.issue for s in states if s.turn == (2 if s.issue == "broken" else 0))
 
@@ -241,7 +243,7 @@ def test_what_counts_as_alike_for_a_control_is_not_set_by_customers_drawn_for_ot
         for others in ((), (candidate("c-late", "Ask.", keys=[key("zebra quagga", issue="late")]),)):
             bed = TestBed(await deps.retriever(deps.library_now()), deps.embedder, deps.settings.retrieval)
             own = [scenario(f"s{i}", persona=f"train-{i}-0", text=f"parcel {i}", issue="login") for i in range(3)]
-            await bed.add([s.model_copy(update={"messages": (Message(role="user", content=s.key),)}) for s in own])
+            bed.add([s.model_copy(update={"messages": (Message(role="user", content=s.key),)}) for s in own])
             control = candidate("c-none", keys=[key("parcel late again", issue="moved")])
             if wanted := _wanted(await _short(bed, [control, *others], deps.settings.gate.most)):
                 await _add_openings(deps, 0, bed, wanted, lambda done, total, what="": None)

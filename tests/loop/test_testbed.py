@@ -66,7 +66,7 @@ def bed_over(
         embedder = HashedEmbedder()
         retriever = await Retriever.build(Snapshot(entries=entries), embedder, settings)
         bed = TestBed(retriever, embedder, settings, candidates=candidates, own_phase=own_phase)
-        await bed.add(states)
+        bed.add(states)
         return bed
 
     return asyncio.run(build())
@@ -207,7 +207,7 @@ def test_a_company_wide_line_counts_where_nothing_specific_matches() -> None:
 def test_it_grows_and_knows_what_it_has_seen() -> None:
     bed, one = bed_over(states=STATES[:10]), proposal(LINE)
     before = usable(bed, one)
-    asyncio.run(bed.add(STATES))
+    bed.add(STATES)
     assert len(bed.pool) == len(STATES)
     after = usable(bed, one)
     assert after[: len(before)] == before

@@ -8,15 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from strategist.errors import StoreError
 from strategist.records.chat import Message, ToolCall
 from strategist.records.library import Candidate, Guidance, Key, Strategy
 from strategist.records.run import RunInfo
-from strategist.records.trace import Trace, Turn
+from strategist.records.trace import Scenario, ScenarioKey, Trace, Turn
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set, open_store
 from strategist.store.database import fault
+from tests.loop.made import scenario
 
 
 def make_trace(
@@ -286,3 +287,19 @@ def test_a_path_that_is_a_folder(tmp_path: Path) -> None:
 )
 def test_messages_of_sqlite_become_ours(message: str, words: str) -> None:
     assert words in fault(Path("x.db"), message).message
+
+
+def test_records_are_read_in_part_and_counted_without_reading(tmp_path: Path) -> None:
+    """What is not asked for is not looked up: a lost text of another field does no harm."""
+    with open_store(tmp_path / "a.db") as store:
+        said = (Message(role="user", content="Where is it?"),)
+        states = [scenario(f"s{i}").model_copy(update={"key": f"key {i}", "messages": said}) for i in range(3)]
+        store.put_documents("r", "scenario", [(s.id, i // 2, i, s) for i, s in enumerate(states)])
+        with store.transaction() as conn:
+            conn.execute(delete(store.tables.texts).where(store.tables.texts.c.text.not_like("key %")))
+        parts = store.parts("r", "scenario", ScenarioKey)
+        assert [(p.id, p.key, p.verdicts) for p in parts] == [(s.id, s.key, s.verdicts) for s in states]
+        assert store.parts("r", "scenario", ScenarioKey, 1) == parts[2:]
+        assert (store.count("r", "scenario"), store.count("r", "scenario", 0), store.count("r", "other")) == (3, 2, 0)
+        with pytest.raises(StoreError, match="texts of the record are missing"):
+            store.documents("r", "scenario", Scenario)
