@@ -17,7 +17,8 @@ Printed: share of guided turns, score, goal, conversations with a hard failure i
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,8 +82,8 @@ def guide_for(deps: Deps, way: Way, sample: int) -> Guide:
     return look
 
 
-async def play_all(deps: Deps, way: Way | None, seeds: int) -> list[ArmOutcome]:
-    """All dev customers with every seed; the bare student where there is no way."""
+async def play_all(deps: Deps, guide_of: Callable[[int], Guide] | None, seeds: int) -> list[ArmOutcome]:
+    """All dev customers with every seed; the bare student where there is no guide. `guide_of` gets the sample number of a conversation."""
     personas = deps.domain.personas("dev", None)
     jobs = [(persona, seed) for persona in personas for seed in study_seeds(seeds)]
 
@@ -99,24 +100,30 @@ async def play_all(deps: Deps, way: Way | None, seeds: int) -> list[ArmOutcome]:
             sample=sample,
             max_turns=deps.settings.teach.max_turns,
             tool_style=deps.settings.student.tool_style,
-            guide=None if way is None else guide_for(deps, way, sample),
+            guide=None if guide_of is None else guide_of(sample),
         )
-        return outcome_of(trace, "bare" if way is None else "library", seed)
+        return outcome_of(trace, "bare" if guide_of is None else "library", seed)
 
     return await in_order(one, jobs, lambda done, total: None, lanes=deps.lanes)
 
 
 async def report(deps: Deps, seeds: int) -> None:
     """Play and print, one line a way."""
+    await print_ways(deps, {name: partial(guide_for, deps, way) for name, way in WAYS.items()}, seeds)
+
+
+async def print_ways(deps: Deps, ways: Mapping[str, Callable[[int], Guide]], seeds: int) -> None:
+    """Play the bare student and then with each guide; one line is printed as soon as it is known."""
+    width = max(map(len, ways))
     bare = await play_all(deps, None, seeds)
     (alone,) = summarise(bare)
-    print(f"{'bare':18} guided   0%, score {cell(alone.score)}, goal {cell(alone.goal)}, hard {cell(alone.hard, 1)}", flush=True)
-    for name, way in WAYS.items():
-        outcomes = await play_all(deps, way, seeds)
+    print(f"{'bare':{width}} guided   0%, score {cell(alone.score)}, goal {cell(alone.goal)}, hard {cell(alone.hard, 1)}", flush=True)
+    for name, guide_of in ways.items():
+        outcomes = await play_all(deps, guide_of, seeds)
         (one,) = summarise(outcomes)
         lift = compare([*outcomes, *bare], "library", "bare")
         print(
-            f"{name:18} guided {one.guided_share:4.0%}, score {cell(one.score)}, goal {cell(one.goal)}, hard {cell(one.hard, 1)}, "
+            f"{name:{width}} guided {one.guided_share:4.0%}, score {cell(one.score)}, goal {cell(one.goal)}, hard {cell(one.hard, 1)}, "
             f"lift {cell(lift.lift, signed='+')} n={lift.personas} seeds={lift.seeds}",
             flush=True,
         )

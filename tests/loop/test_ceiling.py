@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from evals import always_on
 from evals.ceiling import WAYS, guide_for, main, report
 from strategist.conversation import opening_scenario, replay
 from strategist.loop.deps import Deps
@@ -52,3 +53,34 @@ def test_bad_calls_are_told(tmp_path: Path) -> None:
     assert "python -m evals.ceiling" in str(main([]))
     (tmp_path / "s.toml").write_text('domain = "parcel"\n', encoding="utf-8")
     assert "no run to look at" in str(main([str(tmp_path / "s.toml")]))
+
+
+@pytest.mark.usefixtures("own_models")
+def test_a_line_that_always_stands_guides_every_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The right line for one matter in many helps little; a line of no use does no more than any line does."""
+    with_deps(small(tmp_path), lambda deps: always_on.report(deps, 1, ["Smile.", "Smile."]))
+    bare, smile = capsys.readouterr().out.splitlines()
+    assert bare.startswith("bare")
+    assert "guided   0%" in bare
+    assert smile.startswith("Smile.")
+    assert "guided 100%" in smile
+    assert "n=40" in smile
+
+
+@pytest.mark.usefixtures("own_models")
+def test_without_a_file_the_domains_advice_is_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def work(deps: Deps) -> list[str]:
+        await always_on.report(deps, 1, [])
+        return list(dict.fromkeys(check.advice for check in deps.domain.checks if check.advice))
+
+    advice = with_deps(small(tmp_path), work)
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split(" guided")[0].strip() for row in rows] == advice
+
+
+def test_bad_calls_of_the_line_study_are_told(tmp_path: Path) -> None:
+    assert "python -m evals.always_on" in str(always_on.main(["s.toml", "many"]))
+    assert "cannot read" in str(always_on.main(["s.toml", "1", str(tmp_path / "none.txt")]))
+    (tmp_path / "s.toml").write_text('domain = "parcel"\n', encoding="utf-8")
+    (tmp_path / "lines.txt").write_text("Smile.\n", encoding="utf-8")
+    assert "no run to look at" in str(always_on.main([str(tmp_path / "s.toml"), "1", str(tmp_path / "lines.txt")]))
