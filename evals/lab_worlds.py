@@ -2,7 +2,7 @@
 
     python -m evals.lab_worlds [SEEDS [FIRST [SIZE]]]    all worlds at one size (small, usual, large); default 5 seeds from 0, usual
     python -m evals.lab_worlds sizes [SEEDS [FIRST]]     all worlds at all sizes, with a picture: share of the optimum against replies spent
-    python -m evals.lab_worlds parts [SEEDS [FIRST]]     two worlds at the usual size, with one part of the loop taken out at a time
+    python -m evals.lab_worlds parts [SEEDS [FIRST]]     at the usual size, with one part of the loop taken out at a time
 
 The models are simulated; the worlds' parameters were fixed before the loop was run on them (docs/lab.md). Every run is kept under runs/lab
 and not repeated; an interrupted study goes on. Each is evaluated on all 40 dev customers, three arms: bare, the learned library, and
@@ -18,7 +18,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +37,7 @@ from strategist.loop.deps import Deps, Report
 from strategist.loop.runner import ended_well, teach
 from strategist.project import Project, open_project
 from strategist.records.evidence import Evidence
-from strategist.records.library import SERVABLE, Candidate
+from strategist.records.library import SERVABLE, Candidate, Floor
 from strategist.records.run import ArmOutcome
 from strategist.settings import AdvisorSettings, ModelSettings, RetrievalSettings, Settings, TeachSettings
 from strategist.stats import Estimate, mean_interval
@@ -51,12 +51,14 @@ SIZES: Mapping[str, TeachSettings] = {
     "large": TeachSettings(rounds=4, conversations=48, scenarios=48, candidates=24),
 }
 PARTS = (
-    "all parts", "no gate", "one coaching step", "no merging", "no floor", "no controls",
-    "teacher, scheduled", "teacher, always", "teacher, never", "teacher, no gate",
+    "all parts", "no gate", "one coaching step", "no merging", "no floor", "gaps alone", "no controls",
+    "teacher, scheduled", "teacher, one coaching step", "teacher, always", "teacher, never", "teacher, no gate",
 )  # fmt: skip
 """The loop as it is, with the handbook; with one part taken out; with a model as the advisor, which is right seven times in ten and plays a
 share of the conversations."""
 PART_WORLDS = ("specific", "misleading")
+GATE_PARTS = ("all parts", "no gate", "teacher, scheduled", "teacher, no gate")
+"""What is compared where no line helps."""
 
 
 class Result(NamedTuple):
@@ -81,7 +83,7 @@ class Job(NamedTuple):
         """The settings of the run."""
         student = ModelSettings(adapter="lab", model=f"{self.world}/student", max_in_flight=32)
         teach_, retrieval, advisor = SIZES[self.size], RetrievalSettings(embedder="hashed"), AdvisorSettings()
-        if self.part == "one coaching step":
+        if self.part.endswith("one coaching step"):
             teach_ = teach_.model_copy(update={"coaching_steps": 1})
         if self.part == "no controls":
             teach_ = teach_.model_copy(update={"control_share": 0.0})
@@ -107,12 +109,15 @@ async def admit_all(deps: Deps, round_: int, report: Report) -> None:
 @contextmanager
 def without(part: str) -> Iterator[None]:
     """The loop with a part taken out that no setting takes out."""
-    with mock.patch.dict(graph.WORK, {"admit": admit_all} if part.endswith("no gate") else {}):
+    with ExitStack() as stack:
+        if part.endswith("no gate"):
+            stack.enter_context(mock.patch.dict(graph.WORK, {"admit": admit_all}))
         if part == "no merging":
-            with mock.patch("strategist.loop.propose.merge", side_effect=lambda candidates, *_, **__: list(candidates)):
-                yield
-        else:
-            yield
+            stack.enter_context(mock.patch("strategist.loop.propose.merge", side_effect=lambda candidates, *_, **__: list(candidates)))
+        if part == "gaps alone":
+            nowhere = Floor(score=0.0, source="calibration")
+            stack.enter_context(mock.patch("strategist.loop.consolidate.precise_floor", return_value=nowhere))
+        yield
 
 
 def result_of(job: Job, home: Path = HOME) -> Result:
@@ -233,8 +238,9 @@ def plot(found: Mapping[str, Sequence[Result]]) -> None:
 
 
 def parts(seeds: Sequence[int]) -> None:
-    """The loop with one part taken out at a time."""
-    table({f"*{world}*, {part}": [Job(world, seed, part=part) for seed in seeds] for world in PART_WORLDS for part in PARTS})
+    """The loop with one part taken out at a time; the gate also where no line helps."""
+    chosen = [(world, part) for world in PART_WORLDS for part in PARTS] + [("uncoachable", part) for part in GATE_PARTS]
+    table({f"*{world}*, {part}": [Job(world, seed, part=part) for seed in seeds] for world, part in chosen})
 
 
 def main(study: str = "", seeds: int = 5, first: int = 0, size: str = "usual") -> None:
