@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evals.lab_worlds import Job
-from strategist.evaluation.probe import Probe, Verdict, figures, harm_share, probe, verdict_of
+from strategist.evaluation.probe import Probe, Verdict, figures, fit, harm_share, probe, verdict_of
 from strategist.lab.worlds import load_worlds
 from strategist.project import open_project
 from strategist.stats import mean_interval
@@ -42,14 +42,14 @@ def ask(job: Job, home: Path) -> Said:
     found = figures(result)
     lift = next(one.over_bare for one in found if one.arm == "right")
     assert lift is not None
-    return Said(verdict_of(lift), lift.mean, harm_share(found), result.spent)
+    return Said(verdict_of(lift, fit(result)), lift.mean, harm_share(found), result.spent)
 
 
 def main(seeds: int = 20) -> None:
     """One line per world."""
     print(f"seeds 0 to {seeds - 1}\n")
-    print("| world | coachable | not proven | not coachable | lift with right lines [95 %] | H / (H + L), mean | calls |")
-    print("|---|---|---|---|---|---|---|")
+    print("| world | coachable | any line helps | not proven | not coachable | lift with right lines [95 %] | H / (H + L), mean | calls |")
+    print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         for world in load_worlds():
             said = [ask(Job(world, seed), Path(name)) for seed in range(seeds)]
@@ -58,7 +58,7 @@ def main(seeds: int = 20) -> None:
             shares = [one.share for one in said if one.share is not None and one.verdict == "coachable"]
             share = f"{sum(shares) / len(shares):.2f}" if shares else "-"
             calls = sum(one.spent for one in said) / len(said)
-            verdicts = " | ".join(str(counts[name]) for name in ("coachable", "not proven", "not coachable"))
+            verdicts = " | ".join(str(counts[name]) for name in ("coachable", "any line helps", "not proven", "not coachable"))
             print(f"| *{world}* | {verdicts} | {lift.mean:+.3f} [{lift.low:+.3f}, {lift.high:+.3f}] | {share} | {calls:.0f} |", flush=True)
 
 

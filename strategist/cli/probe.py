@@ -10,14 +10,16 @@ from rich.text import Text
 from strategist.cli.console import grid, interval, out, plural, say
 from strategist.cli.progress import StudyBar
 from strategist.errors import RunInterruptedError
-from strategist.evaluation.probe import USEFUL, Probe, Verdict, figures, harm_share, probe, verdict_of
+from strategist.evaluation.probe import USEFUL, Probe, Verdict, figures, fit, harm_share, probe, verdict_of
 from strategist.project import Project, open_project
 from strategist.settings import load_settings
 
 WORDS: dict[Verdict, str] = {
-    "coachable": "coachable: it does better with lines that fit",
-    "not coachable": f"not coachable: with lines that fit it gains less than {USEFUL} at 95 %; a library would stay empty or do harm",
-    "not proven": "not proven: the interval holds both no gain and a useful one; more moments tell (--moments)",
+    "coachable": "is coachable: it does better with lines that fit",
+    "any line helps": "does better with lines, but not surely better with those that fit than with others; more moments tell "
+    "(--moments), and one line for all customers may do as much as a library",
+    "not coachable": f"is not coachable: with lines that fit it gains less than {USEFUL} at 95 %; a library would stay empty or harm",
+    "not proven": "is not proven: the interval holds both no gain and a useful one; more moments tell (--moments)",
 }
 
 
@@ -53,7 +55,10 @@ def print_probe(result: Probe) -> None:
     personas = len({r.persona for r in result.replies})
     say(f"n = {plural(personas, 'customer')}, {plural(result.spent, 'call')}; value: share of passed checks, 0 with a hard failure", "dim")
     lift = next((one.over_bare for one in found if one.arm == "right"), None)
-    out.print(Text.assemble((result.student, "bold"), " is ", WORDS[verdict_of(lift)]))
+    fits = fit(result)
+    if fits is not None:
+        say(f"right lines over those for other matters: {interval(fits.mean, fits.low, fits.high)}", "dim")
+    out.print(Text.assemble((result.student, "bold"), " ", WORDS[verdict_of(lift, fits)]))
     share = harm_share(found)
     if share is not None and share > 0.5:
         say(

@@ -2,8 +2,8 @@
 
 Owns moments, arms and the verdict. A moment is a train customer's first message at which the advisor has lines for what the student just
 did. That reply only chooses the lines; every arm is answered afresh, so that nobody looks better for having failed before. Right: the
-moment's own lines. Near miss and far: those of the most and of the least similar moment of another issue, with another text. Knows no
-database.
+moment's own lines. Near miss and far: those of the most and of the least similar moment of another issue, with another text: also the
+placebo, since some students get more careful whatever stands there. Knows no database.
 
 Invariants: the unit is the persona, one moment each; differences are paired; results come in the order of the moments.
 """
@@ -36,7 +36,7 @@ DRAWS = 6
 USEFUL = 0.05
 """A lift of less than this share of a reply's value is not worth a library: about one check of four, at one turn in five."""
 
-Verdict = Literal["coachable", "not coachable", "not proven"]
+Verdict = Literal["coachable", "any line helps", "not coachable", "not proven"]
 
 
 class Moment(NamedTuple):
@@ -190,11 +190,31 @@ def figures(result: Probe) -> list[ArmFigures]:
     return found
 
 
-def verdict_of(lift: Estimate | None) -> Verdict:
-    """What the lift with right lines says. Pure."""
+def fit(result: Probe) -> Estimate | None:
+    """How much better replies with right lines are than those of the same customer with lines for another matter; None where fewer than two
+    have both. Pure."""
+    right: dict[str, float] = {}
+    others: dict[str, list[float]] = {}
+    for one in result.replies:
+        if one.arm == "right":
+            right[one.persona] = fmean(one.values)
+        elif one.arm != "bare":
+            others.setdefault(one.persona, []).append(fmean(one.values))
+    both = sorted(right.keys() & others.keys())
+    if len(both) < 2:
+        return None
+    return paired_difference({p: right[p] for p in both}, {p: fmean(others[p]) for p in both})
+
+
+def verdict_of(lift: Estimate | None, fits: Estimate | None) -> Verdict:
+    """What the lift with right lines over none, and over lines that do not fit, says. Pure.
+
+    Where every customer needs the same line there are no others: then the lift alone decides."""
     if lift is None:
         return "not proven"
-    return "coachable" if lift.low > 0 else "not coachable" if lift.high < USEFUL else "not proven"
+    if lift.low > 0:
+        return "coachable" if fits is None or fits.low > 0 else "any line helps"
+    return "not coachable" if lift.high < USEFUL else "not proven"
 
 
 def harm_share(found: Sequence[ArmFigures]) -> float | None:

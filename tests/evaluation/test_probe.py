@@ -19,6 +19,7 @@ from strategist.evaluation.probe import (
     Replies,
     figures,
     find_moments,
+    fit,
     harm_share,
     probe,
     verdict_of,
@@ -53,7 +54,7 @@ def test_students_whose_answer_is_known(tmp_path: Path, world: str, verdict: str
         assert project.last_run() is None
         assert project.calls.spent("probe").calls == result.spent
     found = {one.arm: one for one in figures(result)}
-    assert verdict_of(found["right"].over_bare) == verdict
+    assert verdict_of(found["right"].over_bare, fit(result)) == verdict
     assert result.spent >= 30 * (1 + 4 * 3)
     assert {len(r.values) for r in result.replies} == {3}
     share = harm_share(list(found.values()))
@@ -95,11 +96,29 @@ def test_the_near_miss_is_the_most_similar_moment_of_another_issue_with_another_
     [(0.01, 0.3, "coachable"), (-0.2, USEFUL / 2, "not coachable"), (-0.01, 0.2, "not proven"), (0.0, 0.2, "not proven")],
 )
 def test_the_verdict_is_read_off_the_interval(low: float, high: float, verdict: str) -> None:
-    assert verdict_of(Estimate((low + high) / 2, low, high, 24)) == verdict
+    assert verdict_of(Estimate((low + high) / 2, low, high, 24), None) == verdict
+    assert verdict_of(Estimate((low + high) / 2, low, high, 24), Estimate(0.2, 0.1, 0.3, 24)) == verdict
+
+
+def test_a_student_that_any_line_helps_is_not_called_coachable() -> None:
+    """As a real one does: what stands under the message makes it more careful, whatever it says."""
+    lift = Estimate(0.13, 0.01, 0.25, 24)
+    assert verdict_of(lift, Estimate(0.01, -0.05, 0.07, 24)) == "any line helps"
+
+    def of(arm: str, persona: str, *values: float) -> Replies:
+        return Replies(arm=arm, persona=persona, values=values, passed=0, hard=0)
+
+    replies = [of("bare", f"p{i}", 0.5) for i in range(4)] + [of("right", f"p{i}", 0.75, 0.85) for i in range(4)]
+    assert fit(Probe(student="s", advisor="a", replies=tuple(replies), spent=1)) is None
+    replies += [of("near miss", f"p{i}", 0.6) for i in range(3)] + [of("far", f"p{i}", 0.8) for i in range(2)]
+    fits = fit(Probe(student="s", advisor="a", replies=tuple(replies), spent=1))
+    assert fits is not None
+    assert fits.n == 3
+    assert fits.mean == pytest.approx((0.1 + 0.1 + 0.2) / 3)
 
 
 def test_without_customers_enough_nothing_is_proven() -> None:
-    assert verdict_of(None) == "not proven"
+    assert verdict_of(None, None) == "not proven"
     one = Replies(arm="bare", persona="p", values=(0.5,), passed=0, hard=0)
     result = Probe(student="s", advisor="a", replies=(one, one.model_copy(update={"arm": "right"})), spent=2)
     assert [f.over_bare for f in figures(result)] == [None, None]
