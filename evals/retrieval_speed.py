@@ -194,7 +194,7 @@ async def measure(folder: Path, size: int, name: str, kind: IndexName, queries: 
         await live.guidance(messages)
         times.append(time.perf_counter() - start)
     out |= spread("query", times)
-    parts = {"masking": sum(masking), "embedding": clock.embedding, "searching": clock.searching}
+    parts = {"mean": sum(times), "masking": sum(masking), "embedding": clock.embedding, "searching": clock.searching}
     out |= {part: 1e3 * total / queries for part, total in parts.items()}
     for what in ("add", "retire"):
         clock.__init__()  # type: ignore[misc]
@@ -271,21 +271,25 @@ def spread(name: str, times: Sequence[float]) -> dict[str, float]:
     return {f"{name}_best": 1e3 * min(times), name: 1e3 * float(np.median(times)), f"{name}_p95": 1e3 * float(np.quantile(times, 0.95))}
 
 
+COLUMNS = (8, -8, -6, 19, 21, 8, 8, 8, 9, 8, 8, 19, 8, 8)
 HEAD = (
-    f"{'entries':>8} {'embedder':<8} {'index':<6} {'query ms best/p50/p95':>22} {'mask+embed+search+rest':>24} {'add':>6} {'retire':>6} {'read':>6}"
-    f" {'embedded':>8} {'build s':>8} {'MB':>6}   {'plain ms best/p50/p95':>22} {'add':>6} {'build s':>8}"
+    "entries|embedder|index|query best/p50/p95|mask/embed/find/rest|add|retire|of read|embedded|build s|MB|plain best/p50/p95|add|build s"
 )
+
+
+def row(cells: Sequence[str]) -> str:
+    """Cells under each other; a negative width means left."""
+    return "  ".join(f"{cell:{'<' if width < 0 else '>'}{abs(width)}}" for cell, width in zip(cells, COLUMNS, strict=True))
 
 
 def line(size: int, name: str, kind: str, found: dict[str, float]) -> str:
     """One line of the table."""
-    mean = [found[part] for part in ("masking", "embedding", "searching")]
-    parts = "+".join(f"{part:.1f}" for part in (*mean, max(0.0, found["query"] - sum(mean))))
+    parts = [found[part] for part in ("masking", "embedding", "searching")]
     query, plain = ("/".join(f"{found[what + end]:.1f}" for end in ("_best", "", "_p95")) for what in ("query", "plain"))
-    changes = " ".join(f"{found[what]:>6.0f}" for what in ("add", "retire", "add_read"))
-    built = f"{found['plain_build']:.1f}" if "plain_build" in found else "-"
-    ours = f"{size:>8} {name:<8} {kind:<6} {query:>22} {parts:>24} {changes} {found['add_texts']:>8.0f} {found['build']:>8.1f} {found['memory']:>6.0f}"
-    return f"{ours}   {plain:>22} {found['plain_add']:>6.0f} {built:>8}"
+    cells = [str(size), name, kind, query, "/".join(f"{part:.1f}" for part in (*parts, found["mean"] - sum(parts)))]
+    cells += [f"{found[what]:.0f}" for what in ("add", "retire", "add_read", "add_texts")]
+    cells += [f"{found['build']:.1f}", f"{found['memory']:.0f}", plain, f"{found['plain_add']:.1f}"]
+    return row([*cells, f"{found['plain_build']:.1f}" if "plain_build" in found else "-"])
 
 
 def fill(path: Path, size: int) -> None:
@@ -312,7 +316,7 @@ def main(sizes: Sequence[int] = SIZES, queries: int = QUERIES) -> None:
     """Print the table."""
     names = ["hashed", "minilm"] if (minilm_cache() / "model.onnx").is_file() else ["hashed"]
     print(f"{queries} queries a line, seed {SEED}, load {os.getloadavg()[0]:.1f} at the start", flush=True)
-    print(HEAD, flush=True)
+    print(row(HEAD.split("|")), flush=True)
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             database = Path(folder) / "library.db"

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from strategist.errors import LibraryError
 from strategist.records.base import digest
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from strategist.retrieval.embed import Vectors
 
+Item = TypeVar("Item")
 LOCK_NAME = "strategist.lock"
 FILLING = "filling"
 
@@ -66,8 +67,26 @@ class ChromaIndex:
             client.delete_collection(self._name)
             self._collection = self._create()
             batch = client.get_max_batch_size()
-            for start in range(0, len(rows), batch):
-                self._collection.upsert(ids=list(rows[start : start + batch]), embeddings=vectors[start : start + batch])
+            for places in batched(range(len(rows)), batch):
+                self._collection.upsert(ids=[rows[i] for i in places], embeddings=vectors[places])
+            self._collection.modify(metadata={"stamp": stamp})
+
+    def update(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
+        """See `Index.update`. Rows that are gone are deleted and new ones added; where most are new, the collection is made anew.
+
+        The stamp is taken away first and written last, so that an interrupted change is noticed."""
+        present, wanted = self.rows(), frozenset(rows)
+        fresh = [i for i, row in enumerate(rows) if row not in present]
+        if len(fresh) + len(present - wanted) > len(wanted) / 2:
+            self.replace(rows, vectors, stamp)
+            return
+        with self._guard("written"):
+            self._collection.modify(metadata={"stamp": FILLING})
+            batch = self._open_client().get_max_batch_size()
+            for gone in batched(sorted(present - wanted), batch):
+                self._collection.delete(ids=gone)
+            for places in batched(fresh, batch):
+                self._collection.upsert(ids=[rows[i] for i in places], embeddings=vectors[places])
             self._collection.modify(metadata={"stamp": stamp})
 
     def search(self, vector: Vectors, n: int) -> list[Match]:
@@ -89,8 +108,8 @@ class ChromaIndex:
         out: dict[str, Vectors] = {}
         with self._guard("read"):
             batch = self._open_client().get_max_batch_size()
-            for start in range(0, len(rows), batch):
-                found = self._collection.get(ids=list(rows[start : start + batch]), include=["embeddings"])
+            for part in batched(rows, batch):
+                found = self._collection.get(ids=part, include=["embeddings"])
                 embeddings = found["embeddings"]
                 assert embeddings is not None
                 out |= {row: np.asarray(vector, dtype=np.float32) for row, vector in zip(found["ids"], embeddings, strict=True)}
@@ -137,6 +156,12 @@ class ChromaIndex:
                 f"the index in {self.folder} cannot be {doing}: {reason}",
                 hint="nothing is lost, it is derived from the library: run `strategist library rebuild`",
             ) from None
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of at most `size`."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
 
 
 def collection_name(embedder_id: str) -> str:
