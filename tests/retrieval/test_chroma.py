@@ -71,6 +71,40 @@ def test_a_new_version_of_the_library_refills_the_index_and_embeds_only_new_keys
     assert asyncio.run(verify(index, newer, EMBEDDER)) == []
 
 
+def test_a_small_change_touches_only_what_changed_and_a_large_one_fills_anew(index: ChromaIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.eye(12, dtype=np.float32)
+    index.replace([f"r{i}" for i in range(10)], vectors[:10], "one")
+    written: list[str] = []
+    upsert = type(index._collection).upsert
+
+    def watched(self: object, ids: list[str], embeddings: npt.NDArray[np.float32]) -> None:
+        written.extend(ids)
+        upsert(index._collection, ids=ids, embeddings=embeddings)
+
+    monkeypatch.setattr(type(index._collection), "upsert", watched)
+    index.update([f"r{i}" for i in range(1, 11)], vectors[1:11], "two")
+    assert written == ["r10"]
+    assert index.rows() == {f"r{i}" for i in range(1, 11)}
+    assert index.stamp == "two"
+    assert index.search(vectors[10], 1) == [("r10", 1.0)]
+    index.update(["r1", "n1", "n2"], vectors[[1, 2, 3]], "three")
+    assert written == ["r10", "r1", "n1", "n2"]
+    assert index.rows() == {"r1", "n1", "n2"}
+
+
+def test_a_change_that_breaks_off_leaves_no_stamp(index: ChromaIndex, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(index._collection), "upsert", broken)
+        with pytest.raises(LibraryError, match="disk full"):
+            index.update([*sorted(index.rows()), "new"], np.ones((11, 1024), dtype=np.float32), "later")
+    assert index.stamp == ""
+    asyncio.run(Retriever.build(snapshot, EMBEDDER, RetrievalSettings(), index))
+    assert asyncio.run(verify(index, snapshot, EMBEDDER)) == []
+
+
 def test_the_second_opener_is_told_who_has_the_folder_and_gets_exact_search(index: ChromaIndex) -> None:
     import os
 

@@ -55,6 +55,24 @@ def test_exact_search_orders_by_similarity_then_id() -> None:
     assert set(index.vectors(["a", "zz"])) == {"a"}
 
 
+def test_search_finds_the_best_whatever_single_precision_says() -> None:
+    """Differences below what single precision tells apart, and ties in plenty: the order is that of cosines in full, then of ids."""
+    random = np.random.default_rng(3)
+    rows = random.standard_normal((300, 48)).astype(np.float32)
+    rows[50:150] = rows[0] + 1e-6 * random.standard_normal((100, 48)).astype(np.float32)
+    rows[150:200] = rows[1]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    ids = [f"r{i:03}" for i in random.permutation(300)]
+    index = ExactIndex()
+    index.update(ids, rows, "s")
+    for query in (rows[0], rows[1], rows[5]):
+        exact = (rows.astype(np.float64) @ query.astype(np.float64)).round(6)
+        expected = sorted(zip(ids, exact.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
+        for n in (1, 7, 120, 300, 400):
+            assert index.search(query, n) == expected[:n]
+    assert index.search(rows[0], 0) == []
+
+
 def test_a_rebuilt_index_has_no_faults(snapshot: Snapshot) -> None:
     assert asyncio.run(verify(filled(snapshot), snapshot, HashedEmbedder())) == []
     assert asyncio.run(verify(filled(Snapshot()), Snapshot(), HashedEmbedder())) == []
