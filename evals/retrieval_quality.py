@@ -10,8 +10,8 @@ and over those with odd ids (weights and lengths were chosen on the even ones). 
 
 `lab`: bare conversations of dev customers. At every state the entry that would be placed first from the known best library, without a floor
 and with the floor that the loop would calibrate on train states. Precision: share of the placed that are of the state's situation; recall:
-share of the states that some entry helps where that one is placed first. Intervals: bootstrap over customers. The customers' wordings on dev
-are others than those that the library's keys are made of.
+share of the states that some entry helps where that one is placed first. Intervals: bootstrap over customers. Customers on dev word things
+in other ways than the library's keys.
 
 `pairs`: does the score of a candidate at a test moment tell where it won? Chance, within each candidate, that a moment it won has the
 higher score (AUC; 0.5 tells nothing). Moments were let in by that score, which narrows it. Intervals: bootstrap over customers.

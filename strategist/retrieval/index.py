@@ -81,6 +81,8 @@ class Index(Protocol):
         ...
 
 
+ALONE = 2**23
+"""Numbers in an array up to which one thread is enough."""
 MARGIN = 1e-3
 """More than a cosine of two unit vectors can be off in single precision."""
 
@@ -89,7 +91,7 @@ class ExactIndex:
     """Exact cosine search with numpy, in memory. It keeps the array it is given: whoever else needs the vectors holds the same one.
 
     One product in single precision finds what may be among the best; only their cosines are computed in full. Half the memory is read,
-    which is what such a search waits for."""
+    which is what such a search waits for. A small product is done without BLAS: on a busy machine, waking its threads takes longer."""
 
     def __init__(self) -> None:
         self._rows: tuple[str, ...] = ()
@@ -117,7 +119,8 @@ class ExactIndex:
 
         if self._vectors is None or n < 1:
             return []
-        rough = self._vectors @ vector.astype(np.float32)
+        vector = vector.astype(np.float32)
+        rough = self._vectors @ vector if self._vectors.size > ALONE else np.einsum("ij,j->i", self._vectors, vector)
         least = np.partition(rough, -n)[-n] if n < len(rough) else -np.inf
         near = np.flatnonzero(rough >= least - MARGIN)
         matches = [Match(self._rows[i], s) for i, s in zip(near.tolist(), cosines(self._vectors[near], vector).tolist(), strict=True)]

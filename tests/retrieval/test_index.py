@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import strategist.retrieval.index as index_module
 from strategist.errors import LibraryError
 from strategist.records.library import Snapshot
 from strategist.retrieval.embed import HashedEmbedder
@@ -55,8 +56,10 @@ def test_exact_search_orders_by_similarity_then_id() -> None:
     assert set(index.vectors(["a", "zz"])) == {"a"}
 
 
-def test_search_finds_the_best_whatever_single_precision_says() -> None:
+@pytest.mark.parametrize("alone", [0, 2**23])
+def test_search_finds_the_best_whatever_single_precision_says(alone: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Differences below what single precision tells apart, and ties in plenty: the order is that of cosines in full, then of ids."""
+    monkeypatch.setattr(index_module, "ALONE", alone)
     random = np.random.default_rng(3)
     rows = random.standard_normal((300, 48)).astype(np.float32)
     rows[50:150] = rows[0] + 1e-6 * random.standard_normal((100, 48)).astype(np.float32)

@@ -24,7 +24,7 @@ def test_the_table_of_speed_has_a_line_for_either_index(
     _, _, exact, chroma = capsys.readouterr().out.splitlines()
     assert exact.split()[:3] == ["30", "hashed", "exact"]
     assert chroma.split()[:3] == ["30", "hashed", "chroma"]
-    assert exact.split()[8] == chroma.split()[8] == "1", "one entry more costs one key embedded"
+    assert exact.split()[9] == chroma.split()[9] == "1", "one entry more costs one key embedded"
 
 
 def test_made_up_vectors_are_unit_vectors_and_few_texts_are_embedded() -> None:
