@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from evals import budget_walls, gate_simulation, growth, lab_worlds, loop_speed, many_processes, random_kills
+from evals import (
+    budget_walls,
+    gate_simulation,
+    growth,
+    lab_worlds,
+    loop_speed,
+    many_processes,
+    random_kills,
+    retrieval_quality,
+    retrieval_speed,
+)
 
 
 def main() -> int:
@@ -13,6 +23,8 @@ def main() -> int:
     lab_worlds.main()
     loop_speed.main()
     growth.main()
+    retrieval_quality.main()
+    retrieval_speed.main()
     return max(budget_walls.main(), many_processes.main(), random_kills.main())
 
 

@@ -40,7 +40,7 @@ IN_FLIGHT = 32
 KILLS = 200
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["bm25s", "langgraph.graph", "langgraph.checkpoint.sqlite.aio", "scipy.optimize", "strategist.loop.runner", "strategist.project"]
+    ["langgraph.graph", "langgraph.checkpoint.sqlite.aio", "scipy.optimize", "strategist.loop.runner", "strategist.project"]
 )
 
 

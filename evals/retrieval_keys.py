@@ -17,7 +17,7 @@ import asyncio
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,11 +143,12 @@ def read_moments(databases: Sequence[Path]) -> Question:
     return moments(list(states.values()), domain)
 
 
-def dialogues(rows: Sequence[dict[str, Any]]) -> Question:
-    """The question for dialogues: states before each agent turn that has words and calls no tool, of tasks with odd ids."""
+def dialogues(rows: Sequence[dict[str, Any]], wanted: Callable[[int], bool] = lambda task: task % 2 == 1) -> Question:
+    """The question for dialogues: states before each agent turn that has words and calls no tool; of tasks with odd ids, unless others are
+    wanted."""
     keys, task, trial, turn = [], [], [], []
     for row in rows:
-        if row["task_id"] % 2 == 0:
+        if not wanted(row["task_id"]):
             continue
         said: list[Message] = []
         turns = 0

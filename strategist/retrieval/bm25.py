@@ -1,16 +1,17 @@
-"""BM25 over key texts: a thin, silent use of bm25s (Lucene's variant, k1 1.5, b 0.75, English stop words).
+"""BM25 over key texts: Lucene's variant, k1 1.5, b 0.75, English stop words.
 
-Source: Robertson and Zaragoza (2009), "The probabilistic relevance framework"; Lù (2024), "BM25S", arXiv:2407.03618. The vocabulary is
-numbered in sorted order here, so that nothing depends on the hash seed of the process.
+Source: Robertson and Zaragoza (2009), "The probabilistic relevance framework"; Lù (2024), "BM25S", arXiv:2407.03618, whose way it is to
+weigh every word of every text beforehand. Libraries that do this index once: one entry more cost them a new index over all texts. Here the
+counts of texts that stay are taken over, and only what changes with the whole (how rare a word is, how long texts are) is computed again.
+
+Invariant: scores are those of an index made from scratch; nothing depends on the hash seed of the process or on the order of additions.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
+from collections import Counter
 from collections.abc import Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from strategist.retrieval.mask import words
 
@@ -18,58 +19,91 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+K1 = 1.5
+B = 0.75
+_STOP_WORD_LIST = """
+a an and are as at be but by for if in into is it no not of on or such that the their then there these they this to was will with
+"""
+_STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
+
+
+class _Counts(NamedTuple):
+    """How often which word stands in which text: three columns, ordered by word."""
+
+    text: npt.NDArray[np.int64]
+    word: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+
 
 class BM25:
     """BM25 scores of a query over n texts."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        import logging
+    def __init__(self, texts: Sequence[str], before: BM25 | None = None, origin: npt.NDArray[np.int64] | None = None) -> None:
+        """`origin` tells for each text where it stood in `before`, -1 where it is new."""
+        import numpy as np
 
-        bm25s = _load()
-        logging.getLogger("bm25s").setLevel(logging.WARNING)
-        self._ignored = frozenset(bm25s.stopwords.STOPWORDS_EN)
-        documents = [self._tokens(text) for text in texts]
-        self._vocabulary = {word: number for number, word in enumerate(sorted({word for document in documents for word in document}))}
+        if before is None or origin is None:
+            before, origin = None, np.full(len(texts), -1)
         self._size = len(texts)
-        self._model = None
-        if self._vocabulary:
-            ids = [[self._vocabulary[word] for word in document] for document in documents]
-            self._model = bm25s.BM25(k1=1.5, b=0.75, method="lucene", backend="numpy")
-            self._model.index((ids, dict(self._vocabulary)), show_progress=False)
+        self._vocabulary: dict[str, int] = {} if before is None else before._vocabulary  # grows; numbers stay
+        fresh = self._count(texts, np.flatnonzero(origin < 0).tolist())
+        self._counts: _Counts = fresh if before is None else _joined(_moved(before._counts, origin, before._size), fresh)
+        self._starts, self._weights = self._weigh()
 
     def scores(self, query: str) -> npt.NDArray[np.float64]:
         """Scores of shape (n,), 0 where no word is shared. Rounded to 5 decimals, so that equal texts tie."""
         import numpy as np
 
-        known = [self._vocabulary[word] for word in self._tokens(query) if word in self._vocabulary]
-        if self._model is None or not known:
-            return np.zeros(self._size)
-        raw: npt.NDArray[np.float64] = np.asarray(self._model.get_scores_from_ids(known), dtype=np.float64)
-        return raw.round(5)
+        total = np.zeros(self._size)
+        for word, times in Counter(_tokens(query)).items():
+            number = self._vocabulary.get(word, len(self._starts))
+            if number < len(self._starts) - 1:  # else no text had it when this was made
+                held = slice(self._starts[number], self._starts[number + 1])
+                total[self._counts.text[held]] += times * self._weights[held]
+        return total.round(5)
 
-    def _tokens(self, text: str) -> list[str]:
-        return [word for word in words(text) if word not in self._ignored]
+    def _count(self, texts: Sequence[str], places: Sequence[int]) -> _Counts:
+        import numpy as np
+
+        rows = [
+            (place, self._vocabulary.setdefault(word, len(self._vocabulary)), times)
+            for place in places
+            for word, times in Counter(_tokens(texts[place])).items()
+        ]
+        columns = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        return _Counts(*columns[np.argsort(columns[:, 1], kind="stable")].T)
+
+    def _weigh(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Where each word's texts begin, and the weight of each word in each text."""
+        import numpy as np
+
+        text, word, times = self._counts
+        found_in = np.bincount(word, minlength=len(self._vocabulary))
+        length = np.bincount(text, weights=times, minlength=self._size)
+        rare = np.log(1 + (self._size - found_in + 0.5) / (found_in + 0.5))
+        damped = K1 * (1 - B + B * length / max(length.mean(), 1e-9)) if self._size else length
+        return np.concatenate([[0], np.cumsum(found_in)]), rare[word] * times / (times + damped[text])
 
 
-_IMPORTING = threading.Lock()
+def _tokens(text: str) -> list[str]:
+    return [word for word in words(text) if word not in _STOP_WORDS]
 
 
-def _load() -> ModuleType:
-    """bm25s, which never sees JAX.
+def _moved(counts: _Counts, origin: npt.NDArray[np.int64], size: int) -> _Counts:
+    """The counts of the texts that stay, under their new places."""
+    import numpy as np
 
-    It tries JAX on its import, whatever backend it is asked for: where there is a GPU, JAX then takes three quarters of the memory that
-    the model server beside us needs. Seen with bm25s 0.3.16 and JAX 0.11."""
-    with _IMPORTING:
-        if "bm25s" not in sys.modules:
-            kept = sys.modules.pop("jax.lax", None)
-            sys.modules["jax.lax"] = None  # type: ignore[assignment]  # the import system's word for "not there"
-            try:
-                import bm25s
-            finally:
-                del sys.modules["jax.lax"]
-                if kept is not None:
-                    sys.modules["jax.lax"] = kept
-        import bm25s.stopwords
+    place = np.full(size, -1)
+    stays = np.flatnonzero(origin >= 0)
+    place[origin[stays]] = stays
+    text = place[counts.text]
+    kept = text >= 0
+    return _Counts(text[kept], counts.word[kept], counts.times[kept])
 
-    module: ModuleType = bm25s
-    return module
+
+def _joined(first: _Counts, second: _Counts) -> _Counts:
+    import numpy as np
+
+    text, word, times = (np.concatenate(pair) for pair in zip(first, second, strict=True))
+    order = np.argsort(word, kind="stable")
+    return _Counts(text[order], word[order], times[order])

@@ -172,19 +172,19 @@ def open_embedder(settings: RetrievalSettings) -> EmbedderChoice:
     if settings.embedder == "endpoint" or (settings.embedder == "auto" and settings.embedder_url):
         if not (settings.embedder_url and settings.embedder_model):
             raise SettingsError("[retrieval] embedder_url and embedder_model go together", hint="set both, or embedder = 'hashed'")
-        return EmbedderChoice(_of_keys(EndpointEmbedder(settings.embedder_url, settings.embedder_model)), "")
+        return EmbedderChoice(of_keys(EndpointEmbedder(settings.embedder_url, settings.embedder_model)), "")
     if settings.embedder != "hashed":
         folder = _find_minilm(settings.minilm_folder)
         if folder is None and settings.embedder == "minilm":
             folder = _download_minilm()
         if folder is not None:
-            return EmbedderChoice(_of_keys(MiniLMEmbedder(folder)), "")
+            return EmbedderChoice(of_keys(MiniLMEmbedder(folder)), "")
     notice = "" if settings.embedder == "hashed" else HASHED_NOTICE
-    return EmbedderChoice(_of_keys(HashedEmbedder()), notice)
+    return EmbedderChoice(of_keys(HashedEmbedder()), notice)
 
 
-def _of_keys(embedder: Embedder) -> Embedder:
-    """Remembers the vectors of fields: openings come again at every turn."""
+def of_keys(embedder: Embedder) -> Embedder:
+    """An embedder of keys around one of texts. It remembers the vectors of fields: openings come again at every turn."""
     return FieldEmbedder(CachedEmbedder(embedder))
 
 

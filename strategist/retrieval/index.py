@@ -61,7 +61,7 @@ class Index(Protocol):
         ...
 
     def update(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
-        """The same, but rows that are here already may stay as they are."""
+        """The same, but rows that are here already may stay: a row id names its text."""
         ...
 
     def search(self, vector: Vectors, n: int) -> list[Match]:
@@ -81,13 +81,21 @@ class Index(Protocol):
         ...
 
 
+ALONE = 2**23
+"""Numbers in an array up to which one thread is enough."""
+MARGIN = 1e-3
+"""More than a cosine of two unit vectors can be off in single precision."""
+
+
 class ExactIndex:
-    """Exact cosine search with numpy, in memory. Up to some 50,000 rows it is faster than any approximate index."""
+    """Exact cosine search with numpy, in memory. It keeps the array it is given: whoever else needs the vectors holds the same one.
+
+    One product in single precision finds what may be among the best; only their cosines are computed in full. Half the memory is read,
+    which is what such a search waits for. A small product is done without BLAS: on a busy machine, waking its threads takes longer."""
 
     def __init__(self) -> None:
         self._rows: tuple[str, ...] = ()
         self._vectors: Vectors | None = None
-        self._exact: npt.NDArray[np.float64] | None = None
         self._stamp = ""
 
     @property
@@ -97,10 +105,8 @@ class ExactIndex:
 
     def replace(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
         """See `Index.replace`."""
-        order = sorted(range(len(rows)), key=lambda i: rows[i])
-        self._rows = tuple(rows[i] for i in order)
-        self._vectors = vectors[order] if order else None
-        self._exact = None if self._vectors is None else self._vectors.astype("float64")
+        self._rows = tuple(rows)
+        self._vectors = vectors if rows else None
         self._stamp = stamp
 
     def update(self, rows: Sequence[str], vectors: Vectors, stamp: str) -> None:
@@ -108,23 +114,17 @@ class ExactIndex:
         self.replace(rows, vectors, stamp)
 
     def search(self, vector: Vectors, n: int) -> list[Match]:
-        """See `Index.search`. Rows are kept in the order of their ids, so a stable sort breaks ties by id."""
+        """See `Index.search`."""
         import numpy as np
 
-        similarity = self.cosines(vector)
-        best = np.argsort(-similarity, kind="stable")[:n]
-        return [Match(self._rows[i], float(similarity[i])) for i in best]
-
-    def cosines(self, vector: Vectors) -> npt.NDArray[np.float64]:
-        """Similarity of every row, in the order of `places`: what exact search computes anyway."""
-        import numpy as np
-
-        return np.zeros(0) if self._exact is None else cosines(self._exact, vector)
-
-    def places(self, rows: Sequence[str]) -> list[int]:
-        """Where each of these rows stands. KeyError for one that is not here."""
-        place = {row: i for i, row in enumerate(self._rows)}
-        return [place[row] for row in rows]
+        if self._vectors is None or n < 1:
+            return []
+        vector = vector.astype(np.float32)
+        rough = self._vectors @ vector if self._vectors.size > ALONE else np.einsum("ij,j->i", self._vectors, vector)
+        least = np.partition(rough, -n)[-n] if n < len(rough) else -np.inf
+        near = np.flatnonzero(rough >= least - MARGIN)
+        matches = [Match(self._rows[i], s) for i, s in zip(near.tolist(), cosines(self._vectors[near], vector).tolist(), strict=True)]
+        return sorted(matches, key=lambda match: (-match.similarity, match.row))[:n]
 
     def vectors(self, rows: Sequence[str]) -> dict[str, Vectors]:
         """See `Index.vectors`."""
@@ -220,8 +220,10 @@ async def rebuild(index: Index, snapshot: Snapshot, embedder: Embedder) -> int:
 
 
 def cosines(rows: Vectors | npt.NDArray[np.float64], vector: Vectors) -> npt.NDArray[np.float64]:
-    """Cosine of each unit row with a unit vector, rounded to 6 decimals so that equal texts tie whatever the order of summation was."""
+    """Cosine of each unit row with a unit vector, rounded to 6 decimals so that equal texts tie whatever the order of summation was.
+
+    For hundreds of rows: einsum uses no threads, and waiting for a second one costs more than such a product where the machine is busy."""
     import numpy as np
 
-    exact = rows.astype(np.float64, copy=False) @ vector.astype(np.float64)
+    exact: npt.NDArray[np.float64] = np.einsum("ij,j->i", rows.astype(np.float64, copy=False), vector.astype(np.float64))
     return exact.round(6)

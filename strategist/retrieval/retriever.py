@@ -37,10 +37,12 @@ Moment = Sequence[Message] | str
 
 
 class Keys(NamedTuple):
-    """The keys of a snapshot: rows, their vectors in the same order (shape (n, d)), the index that searches them; vectors of its gaps."""
+    """The keys of a snapshot: rows, their vectors in the same order (shape (n, d)), their words, the index that searches them; vectors of
+    its gaps."""
 
     rows: tuple[Row, ...]
     vectors: Vectors
+    words: FieldBM25
     searched: Index
     gaps: Vectors
 
@@ -60,21 +62,18 @@ class Retriever:
     """Ranks the entries of one snapshot. Make it with `build`."""
 
     def __init__(self, snapshot: Snapshot, embedder: Embedder, settings: RetrievalSettings, keys: Keys, *, language: str) -> None:
+        import numpy as np
+
         self.snapshot = snapshot
         self._embedder = embedder
         self._settings = settings
-        self._rows, self._vectors, self._index, self._gaps = keys
+        self._rows, self._vectors, self._bm25, self._index, self._gaps = keys
         self._language = language
-        self._bm25 = FieldBM25([row.text for row in self._rows])
         self._general = tuple(sorted((e for e in snapshot.entries if e.scope == "general" and e.status != "retired"), key=lambda e: e.id))
-        self._entry_of = {row.id: row.entry.id for row in self._rows}
-        self._places: list[int] | None = None
-        if type(self._index) is ExactIndex and self._rows:
-            self._places = self._index.places([row.id for row in self._rows])
-            self._row_at = {place: i for i, place in enumerate(self._places)}
-        self._span: dict[str, range] = {}
-        for i, row in enumerate(self._rows):  # rows come by entry, so those of one entry are neighbours
-            self._span[row.entry.id] = range(self._span[row.entry.id].start if row.entry.id in self._span else i, i + 1)
+        self._place = {row.id: i for i, row in enumerate(self._rows)}
+        self._entries = tuple({row.entry.id: row.entry for row in self._rows}.values())  # rows come by entry: those of one are neighbours
+        self._number = {entry.id: number for number, entry in enumerate(self._entries)}
+        self._number_of = np.array([self._number[row.entry.id] for row in self._rows], dtype=np.int64)
 
     @classmethod
     async def build(
@@ -89,8 +88,9 @@ class Retriever:
     ) -> Retriever:
         """Embed the keys (those that a given index does not hold yet) and, if the index is of another version, bring it up to this one.
 
-        Without an index, exact search serves. `before` is an earlier ranking, whose vectors are at hand.
-        Raises LibraryError if the snapshot was made with another embedder.
+        Without an index, exact search serves. `before` is a retriever with the same embedder over an earlier version: vectors and words of
+        keys that stay are taken over from it, the answers are the same without. Raises LibraryError if the snapshot was made with another
+        embedder.
         """
         if snapshot.embedder and snapshot.embedder != embedder.id:
             raise LibraryError(
@@ -100,12 +100,19 @@ class Retriever:
         rows = rows_of(snapshot.entries)
         index = ExactIndex() if index is None else index
         stamp = fingerprint(embedder.id, rows)
-        vectors = await _key_vectors(rows, embedder, index, before)
+        origin = _places(rows, () if before is None else before._rows)
+        vectors = await _key_vectors([row for row, place in zip(rows, origin.tolist(), strict=True) if place < 0], embedder, index)
+        if before is not None:
+            vectors = _taken_over(before._vectors, origin, vectors)
+        words = FieldBM25([row.text for row in rows], None if before is None else before._bm25, origin)
         if index.stamp != stamp:
             index.update([row.id for row in rows], vectors, stamp)
         gaps = () if snapshot.floor is None or settings.floor is not None else snapshot.floor.gaps
-        unserved = await embedder.embed([key.text for key in gaps]) if gaps else vectors[:0]
-        return cls(snapshot, embedder, settings, Keys(rows, vectors, index, unserved), language=language)
+        if before is not None and before.snapshot.floor == snapshot.floor:
+            unserved = before._gaps
+        else:
+            unserved = await embedder.embed([key.text for key in gaps]) if gaps else vectors[:0]
+        return cls(snapshot, embedder, settings, Keys(rows, vectors, words, index, unserved), language=language)
 
     async def guidance(self, messages: Moment) -> Guidance:
         """What the agent's next turn gets."""
@@ -153,13 +160,8 @@ class Retriever:
         Only keys that were never embedded are; the answer equals that of a retriever built from scratch.
         """
         entries = tuple(sorted([*(e for e in self.snapshot.entries if e.id != entry.id), entry], key=lambda e: e.id))
-        index = ExactIndex()
-        index.replace([row.id for row in self._rows], self._vectors, "")
-        rows = rows_of(entries)
-        vectors = await _key_vectors(rows, self._embedder, index)
-        index.replace([row.id for row in rows], vectors, fingerprint(self._embedder.id, rows))
         snapshot = self.snapshot.model_copy(update={"entries": entries})
-        return Retriever(snapshot, self._embedder, self._settings, Keys(rows, vectors, index, self._gaps), language=self._language)
+        return await Retriever.build(snapshot, self._embedder, self._settings, language=self._language, before=self)
 
     def _key(self, moment: Moment) -> str:
         return moment if isinstance(moment, str) else key_text(moment, self._language)
@@ -169,28 +171,19 @@ class Retriever:
         import numpy as np
 
         sparse = self._bm25.scores(key)
-        near, similarity = self._near(vector)
-        proposed = near | {self._rows[i].entry.id for i in np.argsort(-sparse, kind="stable")[:DEPTH] if sparse[i] > 0}
-        spans = [self._span[entry] for entry in sorted(proposed | ({always} & self._span.keys()))]
-        if not spans:
+        found = [self._place[match.row] for match in self._index.search(vector, DEPTH) if match.row in self._place]
+        proposed = np.zeros(len(self._entries), dtype=np.bool_)
+        proposed[self._number_of[np.array([*found, *_highest(sparse, DEPTH)], dtype=np.int64)]] = True
+        if always in self._number:
+            proposed[self._number[always]] = True
+        own = np.flatnonzero(proposed[self._number_of])
+        if not own.size:
             return []
-        own = np.concatenate([np.arange(span.start, span.stop) for span in spans])
-        first = np.cumsum([0, *(len(span) for span in spans[:-1])])
-        dense = np.maximum.reduceat(cosines(self._vectors[own], vector) if similarity is None else similarity[own], first).tolist()
+        numbers = self._number_of[own]
+        first = np.flatnonzero(np.diff(numbers, prepend=-1))
+        dense = np.maximum.reduceat(cosines(self._vectors[own], vector), first).tolist()
         lexical = np.maximum.reduceat(sparse[own], first).tolist()
-        return [Scores(self._rows[span.start].entry, d, b) for span, d, b in zip(spans, dense, lexical, strict=True)]
-
-    def _near(self, vector: Vectors) -> tuple[set[str], npt.NDArray[np.float64] | None]:
-        """The entries that the index proposes, and the similarity of all rows where the index computed it anyway."""
-        import numpy as np
-
-        if self._places is None:
-            return {self._entry_of[match.row] for match in self._index.search(vector, DEPTH) if match.row in self._entry_of}, None
-        assert isinstance(self._index, ExactIndex)
-        everywhere = self._index.cosines(vector)
-        best = np.argsort(-everywhere, kind="stable")[:DEPTH]
-        similarity = everywhere[self._places]
-        return {self._rows[self._row_at[i]].entry.id for i in best.tolist()}, similarity
+        return [Scores(self._entries[i], d, b) for i, d, b in zip(numbers[first].tolist(), dense, lexical, strict=True)]
 
     def _similarity(self, hits: Sequence[Hit]) -> Vectors:
         """Similarity between entries, the best over their keys: shape (n, n)."""
@@ -204,19 +197,52 @@ class Retriever:
         return out
 
     def _own(self, entry: Entry) -> npt.NDArray[np.float64]:
-        span = self._span[entry.id]
-        return self._vectors[span.start : span.stop].astype("float64")
+        import numpy as np
+
+        number = self._number[entry.id]
+        start, stop = np.searchsorted(self._number_of, [number, number + 1])
+        return self._vectors[start:stop].astype("float64")
 
 
-async def _key_vectors(rows: Sequence[Row], embedder: Embedder, index: Index, before: Retriever | None = None) -> Vectors:
-    """Vectors of all rows, shape (n, d): from the ranking before or the index where they hold them, else embedded."""
+async def _key_vectors(rows: Sequence[Row], embedder: Embedder, index: Index) -> Vectors:
+    """Vectors of rows, shape (n, d): from the index where it holds them, else embedded."""
     import numpy as np
 
     if not rows:
         return np.zeros((0, 1), dtype=np.float32)
-    known = {} if before is None else {row.id: vector for row, vector in zip(before._rows, before._vectors, strict=True)}
-    known |= index.vectors([row.id for row in rows if row.id not in known])
+    known = index.vectors([row.id for row in rows])
     missing = [row for row in rows if row.id not in known]
     if missing:
         known.update(zip([row.id for row in missing], await embedder.embed([row.text for row in missing]), strict=True))
     return np.stack([known[row.id] for row in rows])
+
+
+def _highest(scores: npt.NDArray[np.float64], n: int) -> list[int]:
+    """Places of the n highest scores above 0, best first, ties by place."""
+    import numpy as np
+
+    least = np.partition(scores, -n)[-n] if n < len(scores) else 0.0
+    places = np.flatnonzero((scores >= least) & (scores > 0))
+    chosen: list[int] = places[np.argsort(-scores[places], kind="stable")][:n].tolist()
+    return chosen
+
+
+def _places(rows: Sequence[Row], earlier: Sequence[Row]) -> npt.NDArray[np.int64]:
+    """Where rows stand among earlier ones, -1 for those that do not."""
+    import numpy as np
+
+    there = {row.id: i for i, row in enumerate(earlier)}
+    return np.array([there.get(row.id, -1) for row in rows], dtype=np.int64)
+
+
+def _taken_over(earlier: Vectors, origin: npt.NDArray[np.int64], fresh: Vectors) -> Vectors:
+    """Earlier vectors at their new places, and fresh ones where there is no origin."""
+    import numpy as np
+
+    if len(fresh) == len(origin):
+        return fresh
+    if np.array_equal(origin, np.arange(len(earlier))):
+        return earlier
+    out = earlier[np.maximum(origin, 0)]
+    out[origin < 0] = fresh
+    return out

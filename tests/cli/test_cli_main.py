@@ -28,7 +28,6 @@ HEAVY = (
     "matplotlib",
     "starlette",
     "uvicorn",
-    "bm25s",
     "aiosqlite",
 )
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        "bm25s",
         "langgraph.graph",
         "langgraph.checkpoint.sqlite.aio",
         "scipy.optimize",

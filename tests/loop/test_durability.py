@@ -29,7 +29,7 @@ from tests.loop.small import IN_FLIGHT, export_of, paid, small, teach_small, use
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["bm25s", "langgraph.graph", "langgraph.checkpoint.sqlite.aio", "scipy.optimize", "scipy.stats", "tests.loop.small"]
+    ["langgraph.graph", "langgraph.checkpoint.sqlite.aio", "scipy.optimize", "scipy.stats", "tests.loop.small"]
 )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import strategist.retrieval.index as index_module
 from strategist.errors import LibraryError
 from strategist.records.library import Snapshot
 from strategist.retrieval.embed import HashedEmbedder
@@ -53,6 +54,26 @@ def test_exact_search_orders_by_similarity_then_id() -> None:
     assert index.rows() == {"a", "b", "c"}
     assert index.stamp == "s"
     assert set(index.vectors(["a", "zz"])) == {"a"}
+
+
+@pytest.mark.parametrize("alone", [0, 2**23])
+def test_search_finds_the_best_whatever_single_precision_says(alone: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Differences below what single precision tells apart, and ties in plenty: the order is that of cosines in full, then of ids."""
+    monkeypatch.setattr(index_module, "ALONE", alone)
+    random = np.random.default_rng(3)
+    rows = random.standard_normal((300, 48)).astype(np.float32)
+    rows[50:150] = rows[0] + 1e-6 * random.standard_normal((100, 48)).astype(np.float32)
+    rows[150:200] = rows[1]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    ids = [f"r{i:03}" for i in random.permutation(300)]
+    index = ExactIndex()
+    index.update(ids, rows, "s")
+    for query in (rows[0], rows[1], rows[5]):
+        exact = (rows.astype(np.float64) @ query.astype(np.float64)).round(6)
+        expected = sorted(zip(ids, exact.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
+        for n in (1, 7, 120, 300, 400):
+            assert index.search(query, n) == expected[:n]
+    assert index.search(rows[0], 0) == []
 
 
 def test_a_rebuilt_index_has_no_faults(snapshot: Snapshot) -> None:

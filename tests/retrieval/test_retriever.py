@@ -203,6 +203,34 @@ def test_a_library_with_a_candidate_is_one_built_with_it(
         assert "c0" in [hit.entry.id for hit in tried.hits]
 
 
+@given(libraries(), libraries(), st.sampled_from(TOPICS))
+@settings(max_examples=40, deadline=None)
+def test_a_retriever_that_takes_over_answers_like_one_built_from_scratch(
+    make_entry: MakeEntry,
+    old: list[tuple[str, list[str], list[str], Status]],
+    new: list[tuple[str, list[str], list[str], Status]],
+    question: str,
+) -> None:
+    first, second = ([make_entry(name, keys, lines, status=status) for name, keys, lines, status in library] for library in (old, new))
+    before = build(first)
+    answer = asyncio.run(before.explain(question))
+    snapshot = Snapshot(entries=tuple(second), embedder=EMBEDDER.id)
+    after = asyncio.run(Retriever.build(snapshot, EMBEDDER, SETTINGS, before=before))
+    assert asyncio.run(after.explain(question)) == asyncio.run(build(second).explain(question))
+    assert asyncio.run(before.explain(question)) == answer
+
+
+def test_vectors_are_shared_and_not_copied(make_entry: MakeEntry) -> None:
+    """One library's vectors are in memory once, and a change of lines or floor costs none."""
+    index = ExactIndex()
+    entries = (make_entry("e1", ["late", "broken"]), make_entry("e2", ["customs"]))
+    before = asyncio.run(Retriever.build(Snapshot(entries=entries), EMBEDDER, SETTINGS, index))
+    assert index._vectors is before._vectors
+    changed = (entries[0].model_copy(update={"status": "approved"}), entries[1])
+    after = asyncio.run(Retriever.build(Snapshot(entries=changed), NoEmbedder(), SETTINGS, index, before=before))
+    assert after._vectors is before._vectors
+
+
 def test_a_candidate_replaces_the_entry_of_its_id_and_the_library_stays_as_it_was(make_entry: MakeEntry) -> None:
     old, new = make_entry("e1", ["late"], ["Old."]), make_entry("e1", ["late"], ["New."], version=2)
     retriever = build([old])
