@@ -6,11 +6,13 @@ import sys
 
 from evals import (
     budget_walls,
+    floor_study,
     gate_simulation,
     growth,
     lab_worlds,
     loop_speed,
     many_processes,
+    probe_lab,
     random_kills,
     retrieval_quality,
     retrieval_speed,
@@ -21,6 +23,8 @@ def main() -> int:
     """Run them all; 1 if a promise is broken."""
     gate_simulation.main()
     lab_worlds.main()
+    probe_lab.main()
+    floor_study.main()
     loop_speed.main()
     growth.main()
     retrieval_quality.main()
