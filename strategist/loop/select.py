@@ -68,16 +68,21 @@ def choose(
 def farthest_points(pool: Sequence[int], vectors: np.ndarray, scenarios: Sequence[ScenarioKey], count: int) -> list[int]:
     """Greedy k-centre (Gonzalez 1985) over cosine distance: each next state is the one least similar to all chosen so far.
 
-    Stops at `count` or when only near-duplicates are left.
+    Stops at `count` or when only near-duplicates are left. Work grows with the pool times `count`.
     """
+    import numpy as np
+
     left = sorted(pool, key=lambda i: digest(scenarios[i].id))
     if not left or count <= 0:
         return []
-    chosen = [left.pop(0)]
-    while left and len(chosen) < count:
-        nearest = (vectors[left] @ vectors[chosen].T).max(axis=1)
+    rows = vectors[left]
+    chosen = [0]
+    nearest = rows @ rows[0]
+    while len(chosen) < min(count, len(left)):
+        nearest[chosen[-1]] = np.inf  # once chosen, never again
         best = int(nearest.argmin())
         if nearest[best] >= NEAR_DUPLICATE:
             break
-        chosen.append(left.pop(best))
-    return chosen
+        chosen.append(best)
+        nearest = np.maximum(nearest, rows @ rows[best])
+    return [left[i] for i in chosen]

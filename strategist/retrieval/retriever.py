@@ -74,6 +74,7 @@ class Retriever:
         self._entries = tuple({row.entry.id: row.entry for row in self._rows}.values())  # rows come by entry: those of one are neighbours
         self._number = {entry.id: number for number, entry in enumerate(self._entries)}
         self._number_of = np.array([self._number[row.entry.id] for row in self._rows], dtype=np.int64)
+        self._all = type(self._index) is ExactIndex and len(self._rows) <= DEPTH  # it would propose every row
 
     @classmethod
     async def build(
@@ -171,12 +172,15 @@ class Retriever:
         import numpy as np
 
         sparse = self._bm25.scores(key)
-        found = [self._place[match.row] for match in self._index.search(vector, DEPTH) if match.row in self._place]
-        proposed = np.zeros(len(self._entries), dtype=np.bool_)
-        proposed[self._number_of[np.array([*found, *_highest(sparse, DEPTH)], dtype=np.int64)]] = True
-        if always in self._number:
-            proposed[self._number[always]] = True
-        own = np.flatnonzero(proposed[self._number_of])
+        if self._all:
+            own = np.arange(len(self._rows))
+        else:
+            found = [self._place[match.row] for match in self._index.search(vector, DEPTH) if match.row in self._place]
+            proposed = np.zeros(len(self._entries), dtype=np.bool_)
+            proposed[self._number_of[np.array([*found, *_highest(sparse, DEPTH)], dtype=np.int64)]] = True
+            if always in self._number:
+                proposed[self._number[always]] = True
+            own = np.flatnonzero(proposed[self._number_of])
         if not own.size:
             return []
         numbers = self._number_of[own]
