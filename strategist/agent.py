@@ -204,9 +204,11 @@ class LiveLibrary:
         async with self._building:
             version = self._library.version()
             if self._built is None or self._built.version != version:
-                snapshot = self._library.snapshot(self._statuses, self._embedder.id, self._library.get_floor())
-                index = self._index() if self._index is not None and snapshot.entries else None
                 before = None if self._built is None else self._built.retriever
+                snapshot = self._library.snapshot(
+                    self._statuses, self._embedder.id, self._library.get_floor(), before=None if before is None else before.snapshot
+                )
+                index = self._index() if self._index is not None and snapshot.entries else None
                 retriever = await Retriever.build(snapshot, self._embedder, self._settings, index, language=self._language, before=before)
                 self._built = _Built(version, retriever)
             return self._built.retriever

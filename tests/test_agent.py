@@ -369,7 +369,7 @@ class FakeLibrary:
     def get_floor(self) -> Floor | None:
         return Floor(score=0.0, source="fixed")
 
-    def snapshot(self, statuses: tuple[Status, ...], embedder: str, floor: Floor | None) -> Snapshot:
+    def snapshot(self, statuses: tuple[Status, ...], embedder: str, floor: Floor | None, *, before: Snapshot | None = None) -> Snapshot:
         self.asked.append((statuses, embedder, floor))
         return Snapshot(entries=tuple(e for e in self.entries if e.status in statuses), embedder=embedder, floor=floor)
 

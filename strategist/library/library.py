@@ -11,10 +11,10 @@ before, or a change that changes nothing, leaves no trace.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, insert, select, update
 
 from strategist.errors import LibraryError
 from strategist.records.base import Record, digest
@@ -22,6 +22,8 @@ from strategist.records.library import SERVABLE, Entry, Event, Floor, Key, Snaps
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set
 from strategist.store.texts import read_bodies, write_body
 
+CHUNK = 500
+"""Ids in one query."""
 TARGET = "library"
 """Target of events that concern no single entry."""
 Came = Literal["added", "changed", "same", "kept_retired"]
@@ -59,9 +61,12 @@ class Library:
         with self._store.database.reading() as conn:
             return _newest(conn, wanted)
 
-    def snapshot(self, statuses: Sequence[Status], embedder: str, floor: Floor | None) -> Snapshot:
-        """The entries of these statuses with the embedder and the floor that go with them."""
-        return Snapshot(entries=self.entries(statuses), embedder=embedder, floor=floor)
+    def snapshot(self, statuses: Sequence[Status], embedder: str, floor: Floor | None, *, before: Snapshot | None = None) -> Snapshot:
+        """The entries of these statuses with the embedder and the floor that go with them. Those that did not change since `before` are
+        taken from it: after one change among thousands only one is read."""
+        with self._store.database.reading() as conn:
+            entries = _newest(conn, statuses) if before is None else _newest_since(conn, statuses, before.entries)
+        return Snapshot(entries=entries, embedder=embedder, floor=floor)
 
     def get(self, id: str, version: int | None = None) -> Entry:  # noqa: A002
         """An entry, newest version unless one is named. Raises LibraryError with near matches for an unknown id."""
@@ -240,10 +245,27 @@ def _lint(entry: Entry, strategies: Sequence[Strategy], brief: str) -> None:
 
 
 def _newest(conn: Connection, statuses: Sequence[str]) -> tuple[Entry, ...]:
+    table = Store.tables.entries
+    return tuple(_parse(conn, list(conn.execute(_of_newest(table.c.body).where(table.c.status.in_(statuses))))))
+
+
+def _newest_since(conn: Connection, statuses: Sequence[str], before: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The same, reading only what is not among `before`: of one version, nothing but the status ever changes."""
+    table = Store.tables.entries
+    known = {(entry.id, entry.version, entry.status): entry for entry in before}
+    now = [tuple(row) for row in conn.execute(_of_newest(table.c.id, table.c.version, table.c.status).where(table.c.status.in_(statuses)))]
+    fresh = [id_ for id_, *rest in now if (id_, *rest) not in known]
+    for start in range(0, len(fresh), CHUNK):
+        found = _parse(conn, list(conn.execute(_of_newest(table.c.body).where(table.c.id.in_(fresh[start : start + CHUNK])))))
+        known |= {(entry.id, entry.version, entry.status): entry for entry in found}
+    return tuple(known[one] for one in now)
+
+
+def _of_newest(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Columns of the newest version of each entry, by id."""
     table, later = Store.tables.entries, Store.tables.entries.alias("later")
     newer = exists().where(later.c.id == table.c.id, later.c.version > table.c.version)  # by the key: who asks for few reads few
-    query = select(table.c.body).where(table.c.status.in_(statuses), ~newer).order_by(table.c.id)
-    return tuple(_parse(conn, list(conn.execute(query))))
+    return select(*columns).where(~newer).order_by(table.c.id)
 
 
 def _find(conn: Connection, id: str, version: int | None = None) -> Entry | None:  # noqa: A002

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
+from sqlalchemy import Connection
 
 from strategist.errors import LibraryError
 from strategist.library.library import Library
 from strategist.records.base import digest
-from strategist.records.library import Floor, Key, Snapshot, Strategy
+from strategist.records.library import SERVABLE, Floor, Key, Snapshot, Status, Strategy
 from strategist.store import Store, open_store
+from strategist.store.texts import read_bodies
 
 if TYPE_CHECKING:
     from tests.library.conftest import NewEntry
@@ -210,6 +214,9 @@ def test_every_change_is_one_version_step_and_one_event(
     with open_store(tmp_path_factory.mktemp("library") / "l.db") as store:
         library = Library(store)
         library.add([new_entry(f"e{i}") for i in range(3)], actor="a", reason="r", marker="start")
+        every: tuple[Status, ...] = get_args(Status)
+        first = {statuses: library.snapshot(statuses, "hashed", None) for statuses in (every, SERVABLE)}
+        seen = dict(first)
         for number, (action, which) in enumerate(steps):
             name, before = f"e{which}", (library.version(), len(library.events()), library.get(f"e{which}"))
             key = Key(scenario=f"s{number}", persona="p", issue="i", text="t")
@@ -226,6 +233,11 @@ def test_every_change_is_one_version_step_and_one_event(
                     library.widen(name, [key], actor="a", reason="r")
             except LibraryError:
                 assert before[2].evidence is None
+            for statuses, last in seen.items():
+                whole = library.snapshot(statuses, "hashed", None)
+                for earlier in (last, first[statuses], Snapshot()):
+                    assert library.snapshot(statuses, "hashed", None, before=earlier) == whole
+                seen[statuses] = whole
             changed = library.get(name) != before[2]
             said = len(library.events()) - before[1]
             assert library.version() - before[0] == changed
@@ -248,3 +260,24 @@ def test_a_file_cannot_bring_a_status_without_evidence(library: Library, new_ent
     bold = new_entry("e1").model_copy(update={"status": "approved", "evidence": None})
     library.bring(Snapshot(entries=(bold,)), actor="a", reason="r")
     assert library.get("e1").status == "proposed"
+
+
+def test_only_what_changed_is_read(library: Library, new_entry: NewEntry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: after one change in a library of 10,000 the next customer waited half a second until all of it was read."""
+    library.add([new_entry(f"e{i:03}") for i in range(600)], actor="a", reason="r", marker="m")
+    before = library.snapshot(SERVABLE, "hashed", None)
+    library.retire("e001", actor="a", reason="r")
+    library.approve("e002", actor="a", reason="r")
+    read: list[int] = []
+
+    def counted(conn: Connection, bodies: Sequence[str]) -> list[JsonValue]:
+        read.append(len(bodies))
+        return read_bodies(conn, bodies)
+
+    monkeypatch.setattr("strategist.library.library.read_bodies", counted)
+    after = library.snapshot(SERVABLE, "hashed", None, before=before)
+    assert read == [1]
+    assert [entry.status for entry in after.entries[:2]] == ["admitted", "approved"]
+    assert len(after.entries) == 599
+    assert library.snapshot(SERVABLE, "hashed", None, before=Snapshot()) == after
+    assert read == [1, 500, 99]
