@@ -136,7 +136,7 @@ def entry_of(who: str, number: int, *, tested: int = 0) -> Entry:
 
 
 def line_of(who: str, number: int, tested: int) -> Strategy:
-    spelt = "".join(chr(ord("a") + int(digit)) for digit in f"{number}")
+    spelt = "".join(chr(ord("k") + int(digit)) for digit in f"{number}")
     return Strategy(text=f"When the {who.replace('-', ' ')} {spelt} parcel is overdue, say that you start a {WORDS[tested]} trace.")
 
 
