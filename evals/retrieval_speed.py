@@ -127,10 +127,10 @@ class WatchedLibrary(Library):
 
     clock: Clock
 
-    def snapshot(self, statuses: Sequence[Status], embedder: str, floor: Floor | None) -> Snapshot:
+    def snapshot(self, statuses: Sequence[Status], embedder: str, floor: Floor | None, *, before: Snapshot | None = None) -> Snapshot:
         """See `Library.snapshot`."""
         start = time.perf_counter()
-        out = super().snapshot(statuses, embedder, floor)
+        out = super().snapshot(statuses, embedder, floor, before=before)
         self.clock.reading += time.perf_counter() - start
         return out
 
