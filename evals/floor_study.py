@@ -9,7 +9,7 @@ On the learned libraries of the worlds *specific* and *misleading*, usual size:
    error over ten groups of equal width.
 2. Uplift of the line found first over no line, against its score: fresh replies of both kinds at the same dev states.
 3. Mean dev score under rules: the learned floor with its gaps, either of the two alone, no floor, fixed scores, H / (H + L) as a score and
-   as a precision (H of the worse of wrong lines and L of right ones, as `strategist probe` measures them).
+   as a precision (H of the worse of wrong lines and L of right ones, as `strategist probe` measures them), these with and without gaps.
 
 Train and dev customers are drawn from different wordings. Intervals are Student's t over runs; every run is evaluated on the same 40 dev
 customers with 2 seeds. Plots: runs/lab/floor_reliability.png and floor_uplift.png.
@@ -157,7 +157,12 @@ class Study:
             "H/(H+L) as precision": precise_floor(everywhere, self.needed).score,
             **{f"fixed {score}": score for score in FIXED},
         }
-        beside = {"gaps alone": 0.0, "H/(H+L) as precision, and gaps": precise_floor(fitted, self.needed).score}
+        beside = {
+            "gaps alone": 0.0,
+            "H/(H+L) as score, and gaps": self.needed,
+            "H/(H+L) as precision, and gaps": precise_floor(fitted, self.needed).score,
+            **{f"fixed {score}, and gaps": score for score in FIXED},
+        }
         return {
             "bare": None,
             LEARNED: learned,
