@@ -24,7 +24,7 @@ def always(line: str) -> Callable[[int], Guide]:
     """A guide that says the same at every turn."""
 
     async def say(scenario: Scenario) -> Guidance:
-        return Guidance(lines=(line,), reason="fixed")
+        return Guidance.given([line])
 
     return lambda sample: say
 

@@ -58,7 +58,7 @@ def guide_for(deps: Deps, way: Way, sample: int) -> Guide:
     advisor = HandbookAdvisor(deps.domain, way.lines)
 
     async def attempt(scenario: Scenario, lines: tuple[str, ...], number: int) -> Attempt:
-        guidance = Guidance(lines=lines, reason="fixed" if lines else "off")
+        guidance = Guidance.given(lines)
         result = await replay(
             deps.agent(None), deps.domain, scenario, guidance=guidance, purpose="coach", sample=stable_int(sample, scenario.turn, number)
         )
@@ -71,13 +71,13 @@ def guide_for(deps: Deps, way: Way, sample: int) -> Guide:
             advice = await advisor.advise(scenario, attempts, None)
             lines = tuple(strategy.text for strategy in advice.strategies)
             if lines and not way.coached:
-                return Guidance(lines=lines, reason="fixed")
+                return Guidance.given(lines)
             if not lines:
                 break
             attempts.append(await attempt(scenario, lines, number))
             if attempts[-1].grade.against(best.grade) == "win":
                 best = attempts[-1]
-        return Guidance(lines=best.lines, reason="fixed" if best.lines else "off")
+        return Guidance.given(best.lines)
 
     return look
 

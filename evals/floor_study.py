@@ -198,7 +198,7 @@ class Study:
         deps = self.deps
 
         async def value(state: Scenario, lines: tuple[str, ...], kind: str) -> float:
-            guidance = Guidance(lines=lines, reason="fixed" if lines else "off")
+            guidance = Guidance.given(lines)
             numbers = [stable_int("floor", kind, state.id, number) for number in range(REPLIES)]
             results = [
                 await replay(deps.agent(None), deps.domain, state, guidance=guidance, purpose="probe", sample=number) for number in numbers

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from strategist.conversation import TurnResult, opening_scenario, replay
 from strategist.errors import DomainError, ModelError
 from strategist.gate.pairs import grade_value
+from strategist.loop.coach import teacher_reply
 from strategist.loop.deps import Count, Deps, in_order
 from strategist.records.base import Record, stable_int
 from strategist.records.library import Guidance
@@ -157,10 +158,7 @@ async def _advised(deps: Deps, index: int) -> tuple[Scenario, tuple[str, ...]] |
         )
         number = stable_int("probe", scenario.id, "choose")
         reply = await _reply(deps, scenario, (), number)
-        theirs = None
-        if deps.teacher is not None:
-            none = Guidance(reason="off")
-            theirs = (await replay(deps.teacher, deps.domain, scenario, guidance=none, purpose="probe", sample=number)).reply
+        theirs = await teacher_reply(deps, scenario, number, purpose="probe")
         advice = await deps.advisor.advise(scenario, [Attempt(text=reply.reply, verdicts=reply.verdicts)], theirs, sample=number)
     except ModelError:
         return None
@@ -169,8 +167,7 @@ async def _advised(deps: Deps, index: int) -> tuple[Scenario, tuple[str, ...]] |
 
 
 async def _reply(deps: Deps, scenario: Scenario, lines: tuple[str, ...], sample: int) -> TurnResult:
-    guidance = Guidance(lines=lines, reason="fixed") if lines else Guidance(reason="off")
-    return await replay(deps.agent(None), deps.domain, scenario, guidance=guidance, purpose="probe", sample=sample)
+    return await replay(deps.agent(None), deps.domain, scenario, guidance=Guidance.given(lines), purpose="probe", sample=sample)
 
 
 def figures(result: Probe) -> list[ArmFigures]:

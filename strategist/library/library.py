@@ -20,10 +20,8 @@ from strategist.errors import LibraryError
 from strategist.records.base import Record, digest
 from strategist.records.library import SERVABLE, Entry, Event, Floor, Key, Snapshot, Status, Strategy, text_of
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set
-from strategist.store.texts import read_bodies, write_body
+from strategist.store.texts import CHUNK, read_bodies, write_body
 
-CHUNK = 500
-"""Ids in one query."""
 TARGET = "library"
 """Target of events that concern no single entry."""
 Came = Literal["added", "changed", "same", "kept_retired"]

@@ -18,6 +18,7 @@ from strategist.loop.merge import candidate_id
 from strategist.loop.propose import propose
 from strategist.loop.select import Selection
 from strategist.records.base import stable_int
+from strategist.records.chat import Purpose
 from strategist.records.library import Candidate, Guidance, Key, Refusal, Strategy
 from strategist.records.trace import Scenario
 from strategist.retrieval.retriever import Retriever
@@ -52,18 +53,18 @@ async def coach_state(deps: Deps, round_: int, index: int, scenario: Scenario, r
     sample = stable_int("coach", round_, scenario.id)
     before = await retriever.guidance(scenario.messages)
     attempts = [await _attempt(deps, scenario, before, stable_int(sample, 0))]
-    teacher_reply = await _teacher_reply(deps, scenario, sample)
+    theirs = await teacher_reply(deps, scenario, sample, purpose="coach")
     advices: list[Advice] = []
     for step in range(deps.settings.teach.coaching_steps):
-        advice = await deps.advisor.advise(scenario, attempts, teacher_reply, sample=stable_int(sample, "advice", step))
+        advice = await deps.advisor.advise(scenario, attempts, theirs, sample=stable_int(sample, "advice", step))
         advices.append(advice)
         if advice.gap == "none" or not advice.strategies:
             break
-        guidance = Guidance(lines=tuple(s.text for s in advice.strategies), reason="fixed")
+        guidance = Guidance.given([s.text for s in advice.strategies])
         attempts.append(await _attempt(deps, scenario, guidance, stable_int(sample, step + 1)))
         if not any(v.passed is False for v in attempts[-1].verdicts):
             break
-    return _conclude(deps, round_, index, scenario, attempts, advices, teacher_reply)
+    return _conclude(deps, round_, index, scenario, attempts, advices, theirs)
 
 
 async def _attempt(deps: Deps, scenario: Scenario, guidance: Guidance, sample: int) -> Attempt:
@@ -71,11 +72,11 @@ async def _attempt(deps: Deps, scenario: Scenario, guidance: Guidance, sample: i
     return Attempt(text=result.reply, lines=guidance.lines, verdicts=result.verdicts)
 
 
-async def _teacher_reply(deps: Deps, scenario: Scenario, sample: int) -> str | None:
+async def teacher_reply(deps: Deps, scenario: Scenario, sample: int, *, purpose: Purpose) -> str | None:
+    """What the teacher says there; None without one. Raises ModelError where it fails for good."""
     if deps.teacher is None:
         return None
-    none = Guidance(reason="off")
-    return (await replay(deps.teacher, deps.domain, scenario, guidance=none, purpose="coach", sample=sample)).reply
+    return (await replay(deps.teacher, deps.domain, scenario, guidance=Guidance.given(()), purpose=purpose, sample=sample)).reply
 
 
 def _conclude(

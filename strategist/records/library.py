@@ -7,7 +7,7 @@ An entry is what passed the gate, with its evidence. Edits make a new version.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -41,6 +41,11 @@ class Guidance(Record):
     entries: tuple[str, ...] = ()
     reason: GuidanceReason = "empty"
     score: float | None = None
+
+    @classmethod
+    def given(cls, lines: Sequence[str]) -> Self:
+        """These lines and no library: what is tried, or nothing where there are none."""
+        return cls(lines=tuple(lines), reason="fixed" if lines else "off")
 
 
 class Key(Record):

@@ -26,7 +26,8 @@ TEXT_FIELDS = frozenset({"content", "customer", "reply", "reply_before", "reply_
 _REF = "$text"
 _REFERENCE = re.compile(r'\{"\$text":"([0-9a-f]{64})"\}')
 _ESCAPED = '"$$'
-_CHUNK = 500
+CHUNK = 500
+"""Names that one query asks for."""
 _PUT = insert(tables.texts).on_conflict_do_nothing()
 
 
@@ -51,8 +52,8 @@ def read_texts(conn: Connection, hashes: Iterable[str]) -> dict[str, str]:
     """Hash -> text for all hashes; erased ones read `ERASED`. Raises StoreError if one was never stored."""
     wanted = list(dict.fromkeys(hashes))
     found: dict[str, str] = {}
-    for start in range(0, len(wanted), _CHUNK):
-        query = select(tables.texts.c.hash, tables.texts.c.text).where(tables.texts.c.hash.in_(wanted[start : start + _CHUNK]))
+    for start in range(0, len(wanted), CHUNK):
+        query = select(tables.texts.c.hash, tables.texts.c.text).where(tables.texts.c.hash.in_(wanted[start : start + CHUNK]))
         found |= {key: ERASED if text is None else text for key, text in conn.execute(query)}
     if missing := set(wanted) - found.keys():
         raise StoreError(f"{len(missing)} texts of the record are missing, the first is {min(missing)}", hint="restore a backup")
