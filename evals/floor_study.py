@@ -32,16 +32,15 @@ from scipy.optimize import isotonic_regression
 
 from evals.floor_plots import Point, Rule, RunFigures, plot_reliability, plot_uplift
 from evals.lab_worlds import EVALUATION_SEEDS, HOME, Job
-from evals.last_run import cell
+from evals.last_run import cell, taught
 from strategist.conversation import replay, scenarios_of
 from strategist.domains.persona import Persona
 from strategist.evaluation.arms import make_arm
 from strategist.evaluation.probe import Probe, figures, harm_share, probe
 from strategist.evaluation.study import run_study, study_seeds, summarise
 from strategist.gate.pairs import grade_value
-from strategist.loop.consolidate import found_first
+from strategist.loop.consolidate import First, firsts, found_first
 from strategist.loop.deps import Deps, in_order
-from strategist.loop.runner import ended_well, teach
 from strategist.project import Project, open_project
 from strategist.records.base import stable_int
 from strategist.records.library import Entry, Floor, Guidance, Snapshot
@@ -57,14 +56,6 @@ REPLIES = 2
 """Fresh replies of each kind at each state."""
 GROUPS = 10
 LEARNED = "learned floor and gaps"
-
-
-class First(NamedTuple):
-    """What is found first at a moment: score, place among the entries, whether the entry has a key of the moment's issue."""
-
-    score: float
-    entry: int
-    right: bool
 
 
 class Curve(NamedTuple):
@@ -100,11 +91,7 @@ def run_figures(job: Job, home: Path = HOME, dev: int | None = None) -> RunFigur
 
 async def measured(project: Project, dev: int | None) -> RunFigures:
     """Teach if need be, probe, and measure."""
-    last = project.last_run()
-    if last is None or not ended_well(last.stop):
-        last = project.choose_run(resume=last is not None, new=False)
-        async with project.deps(last) as deps:
-            await teach(deps, project.checkpoints, lambda event: None)
+    last = await taught(project)
     async with project.deps(project.probe_run()) as deps:
         probed: Probe = await probe(deps, report=lambda done, total: None)
     needed = harm_share(figures(probed))
@@ -124,19 +111,18 @@ class Study:
     async def figures(self) -> RunFigures:
         """Measure everything."""
         deps = self.deps
-        own = deps.store.documents(deps.run.id, "scenario", Scenario)
+        own, dev = deps.store.documents(deps.run.id, "scenario", Scenario), await self.dev_states()
         keys = await deps.embedder.embed([key.text for entry in self.entries for key in entry.keys])
-        vectors = await deps.embedder.embed([state.key for state in own])
+        vectors = await deps.embedder.embed([state.key for state in (*own, *dev)])
         gaps = {gap.scenario for gap in self.learned.floor.gaps} if self.learned.floor else set()
-        fitted = found_first(self.entries, keys, own, vectors, [i for i, state in enumerate(own) if state.id in gaps])
-        everywhere = found_first(self.entries, keys, own, vectors)
-        curve = fit_curve(fitted)
-        dev = await self.dev_states()
-        firsts = await self.firsts(dev, keys)
-        uplifts = await self.uplifts(dev, firsts)
+        there = firsts(self.entries, keys, [*own, *dev], vectors, [i for i, state in enumerate(own) if state.id in gaps])
+        fitted = [(first.score, first.right) for first in there[: len(own)] if first is not None]
+        everywhere = found_first(self.entries, keys, own, vectors[: len(own)])
+        curve, seen = fit_curve(fitted), there[len(own) :]
+        uplifts = await self.uplifts(dev, seen)
         points = [
             Point(score=first.score, predicted=curve.at(first.score), right=first.right, uplift=uplift)
-            for first, uplift in zip(firsts, uplifts, strict=True)
+            for first, uplift in zip(seen, uplifts, strict=True)
             if first is not None
         ]
         return RunFigures(
@@ -179,21 +165,7 @@ class Study:
         traces.sort(key=lambda trace: trace.index)
         return [s for t in traces if t.failure is None for s in scenarios_of(t, lambda m: key_text(m, deps.domain.language))]
 
-    async def firsts(self, states: Sequence[Scenario], keys: npt.NDArray[np.float32]) -> list[First | None]:
-        """What is found first at each state; None where a gap is nearer."""
-        deps, gaps = self.deps, self.learned.floor.gaps if self.learned.floor else ()
-        owner = [place for place, entry in enumerate(self.entries) for _ in entry.keys]
-        issues = [{key.issue for key in entry.keys} for entry in self.entries]
-        vectors = await deps.embedder.embed([state.key for state in states])
-        unserved = vectors @ (await deps.embedder.embed([gap.text for gap in gaps])).T if gaps else np.full((len(states), 1), -1.0)
-        found: list[First | None] = []
-        for state, row, others in zip(states, np.clip(vectors @ keys.T, 0, 1), unserved, strict=True):
-            best = int(row.argmax())
-            first = First(float(row[best]), owner[best], state.issue in issues[owner[best]])
-            found.append(first if first.score >= others.max() else None)
-        return found
-
-    async def uplifts(self, states: Sequence[Scenario], firsts: Sequence[First | None]) -> list[float | None]:
+    async def uplifts(self, states: Sequence[Scenario], found: Sequence[First | None]) -> list[float | None]:
         """Mean value of fresh replies with the lines of what is found first, minus that of fresh bare ones."""
         deps = self.deps
 
@@ -210,7 +182,7 @@ class Study:
             lines = () if first is None else tuple(s.text for s in self.entries[first.entry].strategies)
             return await value(state, lines, "guided") - await value(state, (), "bare") if lines else None
 
-        return await in_order(one, list(zip(states, firsts, strict=True)), lambda done, total: None, lanes=deps.lanes)
+        return await in_order(one, list(zip(states, found, strict=True)), lambda done, total: None, lanes=deps.lanes)
 
     async def played(self, floor: Floor | None) -> Rule:
         """What a rule comes to on dev."""

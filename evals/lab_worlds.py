@@ -26,6 +26,7 @@ from unittest import mock
 
 import numpy as np
 
+from evals.last_run import taught
 from strategist.domains.domain import Domain
 from strategist.evaluation.arms import make_arm
 from strategist.evaluation.report_data import keep_outcomes
@@ -34,7 +35,6 @@ from strategist.lab.optimum import known_best
 from strategist.lab.worlds import load_world, load_worlds
 from strategist.loop import graph
 from strategist.loop.deps import Deps, Report
-from strategist.loop.runner import ended_well, teach
 from strategist.project import Project, open_project
 from strategist.records.evidence import Evidence
 from strategist.records.library import SERVABLE, Candidate, Floor
@@ -134,11 +134,7 @@ def result_of(job: Job, home: Path = HOME) -> Result:
 
 async def one_run(project: Project, world: str) -> Result:
     """Teach (or go on), then evaluate on dev."""
-    last = project.last_run()
-    if last is None or not ended_well(last.stop):
-        last = project.choose_run(resume=last is not None, new=False)
-        async with project.deps(last) as deps:
-            await teach(deps, project.checkpoints, lambda event: None)
+    last = await taught(project)
     replies = project.calls.replies(last.id, "student")
     async with project.deps(last) as deps:
         outcomes = await evaluate(deps, project.domain, None)

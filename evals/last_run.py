@@ -1,4 +1,4 @@
-"""Studies over the last run of a project: opening it, and how estimates are printed."""
+"""Studies over the last run of a project: teaching it to its end, opening it, and how estimates are printed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from strategist.errors import StrategistError
 from strategist.loop.deps import Deps
+from strategist.loop.runner import ended_well, teach
 from strategist.project import Project, open_project
 from strategist.records.run import RunInfo
 from strategist.settings import load_settings
@@ -32,6 +33,16 @@ def on_last_run(settings: Path, work: Work) -> str | None:
 def cell(estimate: Estimate | None, digits: int = 3, signed: str = "") -> str:
     """`0.62 [0.54 0.69]`, with a plus where `signed` is one."""
     return "-" if estimate is None else " ".join(f"{value:{signed}.{digits}f}" for value in estimate[:3]).replace(" ", " [", 1) + "]"
+
+
+async def taught(project: Project) -> RunInfo:
+    """The last run, after it was taught to its end (begun, or gone on with) if it has not ended by its own rules."""
+    last = project.last_run()
+    if last is None or not ended_well(last.stop):
+        last = project.choose_run(resume=last is not None, new=False)
+        async with project.deps(last) as deps:
+            await teach(deps, project.checkpoints, lambda event: None)
+    return last
 
 
 async def _with_parts(project: Project, run: RunInfo, work: Work) -> None:

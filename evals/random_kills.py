@@ -22,10 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from evals.last_run import taught
 from strategist.lab import student
 from strategist.lab.worlds import load_world
 from strategist.library.export import export_text
-from strategist.loop.runner import ended_well, teach
 from strategist.models.adapters.scripted import ScriptedModel
 from strategist.models.open import register_adapter
 from strategist.models.protocol import Model
@@ -86,15 +86,7 @@ def work(folder: str) -> None:
 
     register_adapter("openai", open_own)
     with open_project(settings_in(Path(folder))) as project:
-        last = project.last_run()
-        if last is None or not ended_well(last.stop):
-            run = project.choose_run(resume=last is not None, new=False)
-
-            async def go_on() -> None:
-                async with project.deps(run) as deps:
-                    await teach(deps, project.checkpoints, lambda event: None)
-
-            asyncio.run(go_on())
+        asyncio.run(taught(project))
 
 
 def play(folder: Path, delay: Callable[[], float | None]) -> Ended:

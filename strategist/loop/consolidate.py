@@ -8,7 +8,7 @@ node do nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from strategist.loop.coached import Coached
 from strategist.loop.deps import Count, Deps
@@ -147,23 +147,40 @@ async def floor_for(deps: Deps, round_: int, entries: Sequence[Entry]) -> Floor:
 def found_first(
     entries: Sequence[Entry], keys: Vectors, states: Sequence[ScenarioKey], vectors: Vectors, gaps: Sequence[int] = ()
 ) -> list[tuple[float, bool]]:
-    """At each state the best score by keys of other customers, and whether that entry has a key of the state's issue. Pure.
+    """Score and `right` of `firsts`, without the states at which there is none. Pure."""
+    return [(first.score, first.right) for first in firsts(entries, keys, states, vectors, gaps) if first is not None]
+
+
+class First(NamedTuple):
+    """What is found first at a state: its score in [0, 1], its place among the entries, whether it has a key of the state's issue."""
+
+    score: float
+    entry: int
+    right: bool
+
+
+def firsts(
+    entries: Sequence[Entry], keys: Vectors, states: Sequence[ScenarioKey], vectors: Vectors, gaps: Sequence[int] = ()
+) -> list[First | None]:
+    """At each state the best entry by keys of other customers. Pure.
 
     `keys`: unit rows, one per key of all entries in order; `vectors`: unit rows, one per state; `gaps`: positions of states that no entry
-    is for. States without a key of others are left out, and those to which a gap of another customer is nearer.
+    is for. None where there is no key of others, or a gap of another customer is nearer.
     """
     import numpy as np
 
-    issues = [frozenset(key.issue for key in e.keys) for e in entries for _ in e.keys]
-    personas = np.array([key.persona for e in entries for key in e.keys])
+    owner = [place for place, entry in enumerate(entries) for _ in entry.keys]
+    issues = [frozenset(key.issue for key in entry.keys) for entry in entries]
+    personas = np.array([key.persona for entry in entries for key in entry.keys])
     strangers = np.array([states[i].persona for i in gaps])
-    found = []
+    found: list[First | None] = []
     for state, row, unserved in zip(states, vectors @ keys.T, vectors @ vectors[list(gaps)].T, strict=True):
         others = personas != state.persona
-        if others.any():
-            best = int(np.where(others, row, -np.inf).argmax())
-            if row[best] >= unserved[strangers != state.persona].max(initial=-1.0):
-                found.append((float(np.clip(row[best], 0, 1)), state.issue in issues[best]))
+        best = int(np.where(others, row, -np.inf).argmax())
+        if others.any() and row[best] >= unserved[strangers != state.persona].max(initial=-1.0):
+            found.append(First(float(np.clip(row[best], 0, 1)), owner[best], state.issue in issues[owner[best]]))
+        else:
+            found.append(None)
     return found
 
 
