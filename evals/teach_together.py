@@ -35,6 +35,7 @@ RUNS, ROUNDS = 2, 3
 PROCESSES = multiprocessing.get_context("spawn")
 # The rate of false discoveries is high so that small runs find something: what is tried here is not the gate.
 SETTINGS = """domain = "lab:specific"
+seed = {seed}
 [student]
 adapter = "lab"
 model = "specific/student"
@@ -84,7 +85,7 @@ async def _to_its_end(project: Project, run: RunInfo) -> Finished:
 def together(folder: Path, runs: int, rounds: int) -> list[str]:
     """Teach all runs at once in a new project of this folder; what went wrong."""
     path = folder / "strategist.toml"
-    path.write_text(SETTINGS.format(rounds=rounds), encoding="utf-8")
+    path.write_text(SETTINGS.format(seed=0, rounds=rounds), encoding="utf-8")
     start = PROCESSES.Barrier(runs)
     processes = [PROCESSES.Process(target=teach_one, args=(path, start)) for _ in range(runs)]
     for process in processes:

@@ -38,7 +38,8 @@ def measure(project: Project, *, moments: int, samples: int, quiet: bool) -> Pro
             return await probe(deps, moments=moments, samples=samples, report=bar)
 
     try:
-        with StudyBar(f"{plural(moments, 'moment')}, 4 arms, {plural(samples, 'sample')}", quiet=quiet) as bar:
+        title = f"{plural(moments, 'moment')}, 4 arms, {plural(samples, 'sample')}"
+        with StudyBar(title, quiet=quiet, command="probe", units="replies") as bar:
             return asyncio.run(main())
     except KeyboardInterrupt:
         raise RunInterruptedError("probe stopped; every reply so far is kept", hint="the same command goes on from here") from None

@@ -152,10 +152,18 @@ class Bars:
 
 
 class StudyBar:
-    """One bar over all conversations of a study."""
+    """One bar over all conversations of a study, or whatever `units` a command counts."""
 
-    def __init__(self, title: str, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self._title = title
+    def __init__(
+        self,
+        title: str,
+        *,
+        quiet: bool = False,
+        command: str = "evaluate",
+        units: str = "conversations",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._title, self._command, self._units = title, command, units
         self._quiet = quiet
         self._plain = not err.is_terminal
         self._pace = Pace(clock)
@@ -171,7 +179,7 @@ class StudyBar:
         self._progress.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` conversations have ended."""
-        if self._plain and not self._quiet and self._pace.due(self._title, done, total):
-            say(f"evaluate: {done} of {total} conversations ({self._title})", to=err)
+        """Show that `done` of `total` have ended."""
+        if self._plain and not self._quiet and self._pace.due(total, done, total):
+            say(f"{self._command}: {done} of {total} {self._units} ({self._title})", to=err)
         self._progress.update(self._bar, completed=done, total=total)

@@ -9,28 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-# The rate of false discoveries is high so that a run of half a second finds something.
-SETTINGS = """domain = "lab:specific"
-seed = {seed}
-[student]
-adapter = "lab"
-model = "specific/student"
-max_in_flight = 32
-[teach]
-rounds = 1
-conversations = 24
-scenarios = 12
-candidates = 6
-dev_personas = 4
-max_turns = 3
-[gate]
-look = 2
-most = 8
-fdr = 0.9
-[retrieval]
-embedder = "hashed"
-"""
+from evals.teach_together import SETTINGS as SMALL
 
+SETTINGS = SMALL.replace("{rounds}", "1")
+"""A run of half a second, with a place for its seed."""
 EXACT = SETTINGS.format(seed=0) + 'index = "exact"\n'
 
 

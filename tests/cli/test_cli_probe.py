@@ -25,6 +25,8 @@ def test_it_prints_arms_and_a_verdict_and_goes_on_from_what_is_paid(cli: Cli, tm
     assert first.code == 0, first.err
     for words in ("near miss", "over bare [95 %]", "n = 12 customers", "is coachable: it does better with lines that fit"):
         assert words in first.out
+    assert "probe: 192 of 192 replies (12 moments, 4 arms, 4 samples)" in first.err, "not only the search for moments is shown"
+    assert "evaluate" not in first.err
     assert cli("probe", "--settings", path, "--moments", "12", "--samples", "4").out == first.out
     assert "no run" in cli("report", "--settings", path).err, "a probe is no run"
 
