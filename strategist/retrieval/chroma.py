@@ -86,14 +86,17 @@ class ChromaIndex:
         self.replace(rows, vectors, stamp)
 
     def _put(self, rows: Sequence[str], vectors: Vectors) -> None:
-        batch = self._open_client().get_max_batch_size()
-        for start in range(0, len(rows), batch):
-            self._collection.upsert(ids=list(rows[start : start + batch]), embeddings=vectors[start : start + batch])
+        for part in self._batches(len(rows)):
+            self._collection.upsert(ids=list(rows[part]), embeddings=vectors[part])
 
     def _drop(self, rows: Sequence[str]) -> None:
+        for part in self._batches(len(rows)):
+            self._collection.delete(ids=list(rows[part]))
+
+    def _batches(self, count: int) -> Iterator[slice]:
+        """So many rows in parts that Chroma takes at once."""
         batch = self._open_client().get_max_batch_size()
-        for start in range(0, len(rows), batch):
-            self._collection.delete(ids=list(rows[start : start + batch]))
+        return (slice(start, start + batch) for start in range(0, count, batch))
 
     def search(self, vector: Vectors, n: int) -> list[Match]:
         """See `Index.search`. Approximate (HNSW): with far more rows than n, a near row can be missed."""
@@ -113,9 +116,8 @@ class ChromaIndex:
 
         out: dict[str, Vectors] = {}
         with self._guard("read"):
-            batch = self._open_client().get_max_batch_size()
-            for start in range(0, len(rows), batch):
-                found = self._collection.get(ids=list(rows[start : start + batch]), include=["embeddings"])
+            for part in self._batches(len(rows)):
+                found = self._collection.get(ids=list(rows[part]), include=["embeddings"])
                 embeddings = found["embeddings"]
                 assert embeddings is not None
                 out |= {row: np.asarray(vector, dtype=np.float32) for row, vector in zip(found["ids"], embeddings, strict=True)}
