@@ -24,6 +24,7 @@ import numpy as np
 
 from evals.gate_designs import Design, Flags, betting, fixed, futility, in_use, screened
 from evals.gate_worlds import CANDIDATES, Values, World, draw
+from evals.last_run import cell
 from strategist.gate.gate import run_gate
 from strategist.gate.moments import RankedScenario
 from strategist.gate.pairs import Answered
@@ -97,7 +98,9 @@ def designs(rounds: int) -> None:
                 row = measure(design, world, rounds)
                 found = "-" if row.power is None else f"{row.found:.1f}"
                 where = f"{win:.2f} / {loss:.2f} / {relevance:.0%} | {useless:.0%}"
-                print(f"| {name} | {where} | {cell(row.fdr)} | {cell(row.power)} | {row.replies.mean:.1f} | {found} |", flush=True)
+                print(
+                    f"| {name} | {where} | {share_cell(row.fdr)} | {share_cell(row.power)} | {row.replies.mean:.1f} | {found} |", flush=True
+                )
 
 
 EFFECTS = (0.65, 0.75, 0.88, 0.95)
@@ -135,10 +138,10 @@ def grid(rounds: int) -> None:
         part = [row for world, row in rows.items() if world.useless == useless]
         worst = max(part, key=lambda row: row.fdr.mean)
         mean = sum(row.fdr.mean for row in part) / len(part)
-        print(f"| {useless:.0%} | {len(part)} | {cell(worst.fdr)} | {mean:.3f} | {max(row.any_false for row in part):.0%} |")
+        print(f"| {useless:.0%} | {len(part)} | {share_cell(worst.fdr)} | {mean:.3f} | {max(row.any_false for row in part):.0%} |")
     worst_cell = max(rows, key=lambda world: rows[world].fdr.mean)
     again = measure(design, worst_cell, 10 * rounds, seed=1)
-    print(f"\nThe highest of {len(rows)} cells is partly luck; on {10 * rounds} other rounds it has {cell(again.fdr)}: {worst_cell}")
+    print(f"\nThe highest of {len(rows)} cells is partly luck; on {10 * rounds} other rounds it has {share_cell(again.fdr)}: {worst_cell}")
 
 
 def _plot(rows: dict[World, Row]) -> None:
@@ -261,12 +264,12 @@ def _spread(rounds: Sequence[Round]) -> str:
     shares = [one.false / max(1, one.admitted) for one in rounds]
     any_false, high = sum(share > 0 for share in shares) / len(shares), float(np.quantile(shares, 0.95))
     entries, replies = sum(one.admitted for one in rounds), sum(one.replies for one in rounds)
-    return f"{cell(mean_interval(shares))} | {any_false:.0%} | {high:.2f} | {entries / len(rounds):.1f} | {replies / len(rounds):.0f}"
+    return f"{share_cell(mean_interval(shares))} | {any_false:.0%} | {high:.2f} | {entries / len(rounds):.1f} | {replies / len(rounds):.0f}"
 
 
-def cell(estimate: Estimate | None) -> str:
-    """Mean and 95 % interval over rounds."""
-    return "-" if estimate is None else f"{estimate.mean:.3f} [{max(0.0, estimate.low):.3f}, {min(1.0, estimate.high):.3f}]"
+def share_cell(estimate: Estimate | None) -> str:
+    """Mean and 95 % interval over rounds of a share, within 0 and 1."""
+    return cell(None if estimate is None else estimate._replace(low=max(0.0, estimate.low), high=min(1.0, estimate.high)))
 
 
 STUDIES: dict[str, tuple[Callable[[int], None], int]] = {"designs": (designs, ROUNDS), "grid": (grid, ROUNDS), "runs": (runs, 300)}

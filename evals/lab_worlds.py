@@ -26,7 +26,7 @@ from unittest import mock
 
 import numpy as np
 
-from evals.last_run import taught
+from evals.last_run import cell, taught
 from strategist.domains.domain import Domain
 from strategist.evaluation.arms import make_arm
 from strategist.evaluation.report_data import keep_outcomes
@@ -188,8 +188,7 @@ def row(name: str, results: Sequence[Result]) -> str:
     bare, library, _, entries, replies = (sum(column) / len(results) for column in zip(*results, strict=True))
     part = "-" if share is None else f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
     range_ = f"{entries:.1f} ({min(r.entries for r in results)} to {max(r.entries for r in results)})"
-    interval = f"{lift.mean:+.3f} [{lift.low:+.3f}, {lift.high:+.3f}]"
-    return f"| {name} | {bare:.3f} | {library:.3f} | {interval} | {part} | {range_} | {replies:,.0f} | {len(results)} |"
+    return f"| {name} | {bare:.3f} | {library:.3f} | {cell(lift, signed='+')} | {part} | {range_} | {replies:,.0f} | {len(results)} |"
 
 
 def table(rows: Mapping[str, Sequence[Job]]) -> dict[str, list[Result]]:

@@ -31,8 +31,11 @@ def on_last_run(settings: Path, work: Work) -> str | None:
 
 
 def cell(estimate: Estimate | None, digits: int = 3, signed: str = "") -> str:
-    """`0.62 [0.54 0.69]`, with a plus where `signed` is one."""
-    return "-" if estimate is None else " ".join(f"{value:{signed}.{digits}f}" for value in estimate[:3]).replace(" ", " [", 1) + "]"
+    """`0.62 [0.54, 0.69]`, with a plus where `signed` is one; `-` for None."""
+    if estimate is None:
+        return "-"
+    mean, low, high = (f"{value:{signed}.{digits}f}" for value in estimate[:3])
+    return f"{mean} [{low}, {high}]"
 
 
 async def taught(project: Project) -> RunInfo:

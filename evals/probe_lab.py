@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evals.lab_worlds import Job
+from evals.last_run import cell
 from strategist.evaluation.probe import Probe, Verdict, figures, fit, harm_share, probe, verdict_of
 from strategist.lab.worlds import load_worlds
 from strategist.project import open_project
@@ -59,7 +60,7 @@ def main(seeds: int = 20) -> None:
             share = f"{sum(shares) / len(shares):.2f}" if shares else "-"
             calls = sum(one.spent for one in said) / len(said)
             verdicts = " | ".join(str(counts[name]) for name in ("coachable", "any line helps", "not proven", "not coachable"))
-            print(f"| *{world}* | {verdicts} | {lift.mean:+.3f} [{lift.low:+.3f}, {lift.high:+.3f}] | {share} | {calls:.0f} |", flush=True)
+            print(f"| *{world}* | {verdicts} | {cell(lift, signed='+')} | {share} | {calls:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from evals.last_run import cell
 from strategist.domains.domain import Domain
 from strategist.domains.pack import find_domain
 from strategist.records.chat import Message
@@ -93,8 +94,8 @@ async def report(question: Question, embedder: Embedder) -> None:
         for measure in question.hits:
             mine, base = values[way][measure], values["one text, both"][measure]
             e, d = mean_interval(list(mine.values())), paired_difference(mine, base)
-            line += f"  {measure} {e.mean:.3f} [{e.low:.3f}, {e.high:.3f}]"
-            line += "" if way == "one text, both" else f" ({d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}])"
+            line += f"  {measure} {cell(e)}"
+            line += "" if way == "one text, both" else f" ({cell(d, signed='+')})"
         print(line)
 
 
