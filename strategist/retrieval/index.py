@@ -119,8 +119,7 @@ class ExactIndex:
 
         if self._vectors is None or n < 1:
             return []
-        vector = vector.astype(np.float32)
-        rough = self._vectors @ vector if self._vectors.size > ALONE else np.einsum("ij,j->i", self._vectors, vector)
+        rough = _rough(self._vectors, vector)
         least = np.partition(rough, -n)[-n] if n < len(rough) else -np.inf
         near = np.flatnonzero(rough >= least - MARGIN)
         matches = [Match(self._rows[i], s) for i, s in zip(near.tolist(), cosines(self._vectors[near], vector).tolist(), strict=True)]
@@ -217,6 +216,27 @@ async def rebuild(index: Index, snapshot: Snapshot, embedder: Embedder) -> int:
     vectors = await embedder.embed([row.text for row in rows]) if rows else np.zeros((0, 1), dtype=np.float32)
     index.replace([row.id for row in rows], vectors, fingerprint(embedder.id, rows))
     return len(rows)
+
+
+def highest_cosines(rows: Vectors, first: npt.NDArray[np.int64], vector: Vectors) -> npt.NDArray[np.float64]:
+    """The highest of `cosines` in each run of rows; `first` says where the runs begin. Single precision shows which rows may hold it, and
+    only these are computed in full."""
+    import numpy as np
+
+    rough = _rough(rows, vector)
+    number = np.repeat(np.arange(len(first)), np.diff(first, append=len(rows)))
+    near = np.flatnonzero(rough >= np.maximum.reduceat(rough, first)[number] - MARGIN)
+    highest = np.full(len(first), -np.inf)
+    np.maximum.at(highest, number[near], cosines(rows[near], vector))
+    return highest
+
+
+def _rough(rows: Vectors, vector: Vectors) -> npt.NDArray[np.float32]:
+    import numpy as np
+
+    single = vector.astype(np.float32)
+    out: npt.NDArray[np.float32] = rows @ single if rows.size > ALONE else np.einsum("ij,j->i", rows, single)
+    return out
 
 
 def cosines(rows: Vectors | npt.NDArray[np.float64], vector: Vectors) -> npt.NDArray[np.float64]:

@@ -18,7 +18,7 @@ from strategist.records.chat import Message
 from strategist.records.library import Entry, Guidance, Snapshot
 from strategist.retrieval.embed import Embedder
 from strategist.retrieval.fields import FieldBM25
-from strategist.retrieval.index import ExactIndex, Index, Row, cosines, fingerprint, rows_of
+from strategist.retrieval.index import ExactIndex, Index, Row, fingerprint, highest_cosines, rows_of
 from strategist.retrieval.mask import key_text
 from strategist.retrieval.rank import Hit, Scores, above_floor, decide, fuse, pool
 from strategist.settings import RetrievalSettings
@@ -125,12 +125,14 @@ class Retriever:
 
     async def _found(self, key: str, tried: str) -> tuple[tuple[Hit, ...], float | None]:
         """All hits of a key, and the floor there: where a gap is nearer than the floor asks, an entry must be as near."""
+        import numpy as np
+
         if not self._rows or not key:
             return (), self.floor
         vector = (await self._embedder.embed([key]))[0]
         floor = self.floor
         if floor is not None and len(self._gaps):
-            floor = max(floor, min(1.0, float(cosines(self._gaps, vector).max())))
+            floor = max(floor, min(1.0, float(highest_cosines(self._gaps, np.zeros(1, dtype=np.int64), vector)[0])))
         return fuse(self._scores(key, vector, always=tried)), floor
 
     async def explain(self, moment: Moment, *, tried: str = "") -> Explanation:
@@ -185,7 +187,7 @@ class Retriever:
             return []
         numbers = self._number_of[own]
         first = np.flatnonzero(np.diff(numbers, prepend=-1))
-        dense = np.maximum.reduceat(cosines(self._vectors[own], vector), first).tolist()
+        dense = highest_cosines(self._vectors if self._all else self._vectors[own], first, vector).tolist()
         lexical = np.maximum.reduceat(sparse[own], first).tolist()
         return [Scores(self._entries[i], d, b) for i, d, b in zip(numbers[first].tolist(), dense, lexical, strict=True)]
 

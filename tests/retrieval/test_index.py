@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import strategist.retrieval.index as index_module
 from strategist.errors import LibraryError
 from strategist.records.library import Snapshot
 from strategist.retrieval.embed import HashedEmbedder
-from strategist.retrieval.index import ExactIndex, Match, fingerprint, open_index, rebuild, rows_of, verify
+from strategist.retrieval.index import (
+    ExactIndex,
+    Match,
+    cosines,
+    fingerprint,
+    highest_cosines,
+    open_index,
+    rebuild,
+    rows_of,
+    verify,
+)
 from strategist.settings import RetrievalSettings
 
 if TYPE_CHECKING:
@@ -136,3 +148,13 @@ def test_exact_by_setting_touches_no_folder(tmp_path: Path) -> None:
     choice = open_index(RetrievalSettings(index="exact"), tmp_path / "index", "h")
     assert isinstance(choice.index, ExactIndex)
     assert not (tmp_path / "index").exists()
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
+def test_the_highest_of_each_run_is_what_comparing_all_rows_in_full_gives(runs: list[int], seed: int) -> None:
+    """Many rows differ by less than single precision tells: they must not decide by it."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(3, 8))[rng.integers(3, size=sum(runs))] + rng.normal(scale=1e-6, size=(sum(runs), 8))
+    unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    first = np.cumsum([0, *runs[:-1]])
+    assert highest_cosines(unit, first, unit[0]).tolist() == np.maximum.reduceat(cosines(unit, unit[0]), first).tolist()
