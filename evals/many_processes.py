@@ -311,7 +311,7 @@ def run(folder: Path, size: Size) -> list[Times]:
     """All processes at once on the project of a folder; what each has to say. Raises RuntimeError if one dies."""
     (folder / "strategist.toml").write_text(SETTINGS, encoding="utf-8")
     said: multiprocessing.Queue[Times] = PROCESSES.Queue()
-    gate = Gate(*(PROCESSES.Barrier(size.writers + size.readers + 1) for _ in range(2)))
+    gate = Gate(*(PROCESSES.Barrier(size.writers + size.readers + 1, timeout=120) for _ in range(2)))
     bodies: list[tuple[Callable[..., None], tuple[object, ...]]] = [(edit, (folder, size, gate, said.put))]
     bodies += [(write, (folder, number, size, gate, said.put)) for number in range(size.writers)]
     bodies += [(read, (folder, number == 0, gate, said.put)) for number in range(size.readers)]

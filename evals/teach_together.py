@@ -86,7 +86,7 @@ def together(folder: Path, runs: int, rounds: int) -> list[str]:
     """Teach all runs at once in a new project of this folder; what went wrong."""
     path = folder / "strategist.toml"
     path.write_text(SETTINGS.format(seed=0, rounds=rounds), encoding="utf-8")
-    start = PROCESSES.Barrier(runs)
+    start = PROCESSES.Barrier(runs, timeout=60)  # one that cannot begin must not leave the others waiting
     processes = [PROCESSES.Process(target=teach_one, args=(path, start)) for _ in range(runs)]
     for process in processes:
         process.start()

@@ -12,7 +12,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -135,11 +135,12 @@ def fault(path: Path, message: str, *, derived: bool = False) -> StoreError:
 def _listen(engine: Engine, busy_timeout_s: float) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        assert isinstance(connection, sqlite3.Connection)
         connection.isolation_level = None  # the driver's own BEGIN would come too late
-        cursor = connection.cursor()
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        # Of processes that open a new file at the same moment only one may change its mode, and SQLite does not wait for that by itself.
+        _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"), busy_timeout_s)
+        for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -157,17 +158,22 @@ def _begin_write(driver: sqlite3.Connection, patience_s: float) -> None:
 
     SQLite's own wait looks ten times a second at most. Whoever writes without a pause is there first every time: with eight such processes
     one of them got nothing for ten seconds."""
-    end = time.monotonic() + patience_s
     driver.execute("PRAGMA busy_timeout = 0")
     try:
-        while True:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
-                    raise
-            else:
-                return
-            time.sleep(random.uniform(*_LOOK_AGAIN_S))
+        _patiently(lambda: driver.execute("BEGIN IMMEDIATE"), patience_s)
     finally:
         driver.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
+
+
+def _patiently(work: Callable[[], object], patience_s: float) -> None:
+    """Do it as soon as no other process is in the way."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            work()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+        else:
+            return
+        time.sleep(random.uniform(*_LOOK_AGAIN_S))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -236,6 +237,20 @@ def test_the_database_of_another_program(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(StoreError, match="another program"):
         open_store(tmp_path / "a.db")
+
+
+def test_whoever_opens_a_new_database_at_the_same_moment_gets_it(tmp_path: Path) -> None:
+    """Changing a new file to WAL is refused to all but one, at once: SQLite's own waiting does not cover it."""
+    start = threading.Barrier(6, timeout=30)
+
+    def work() -> None:
+        for number in range(40):
+            start.wait()
+            open_store(tmp_path / f"{number}.db").close()
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(work) for _ in range(6)]:
+            done.result()
 
 
 def test_a_locked_database_is_waited_for_and_then_given_up(store: Store) -> None:
