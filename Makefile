@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "setting up $(VENV) (once, about two minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip==26.3
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e '.[embedded]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e '.[embedded,litellm]'
 	@touch $@
 
 demo: $(STAMP)  ## teach a simulated student in under a minute and print its report

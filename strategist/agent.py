@@ -103,7 +103,7 @@ class Agent:
         if not text.strip() and not calls:
             raise ModelError(f"{self.chat.model_name} answered without a word for the customer", kind="empty_reply")
         message = Message(role="assistant", content=text.strip(), tool_calls=calls)
-        return ActorReply(message=message, guidance=placed, usage=usage)
+        return ActorReply(message=message, guidance=placed, usage=usage, cut=reply.finish == "length")
 
     def reply_sync(
         self, messages: Sequence[AnyMessage], *, purpose: Purpose = "serve", sample: int = 0, guidance: Guidance | None = None

@@ -61,7 +61,13 @@ class TransientModelError(ModelError):
 
 
 class ServerUnavailableError(StrategistError):
-    """The model server does not answer at all, or takes no call from us (key, credit, model name). The run stops cleanly, to be resumed."""
+    """The model server does not answer at all, or takes no call from us (key, credit, model name). The run stops cleanly, to be resumed.
+
+    `passing`: time alone may mend it, so it is worth waiting for; a wrong key is not."""
+
+    def __init__(self, message: str, *, hint: str = "", passing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.passing = passing
 
 
 class BudgetExceededError(StrategistError):

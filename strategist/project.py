@@ -8,6 +8,7 @@ that book on one run share one budget.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from strategist.loop.deps import Deps
 from strategist.loop.runner import ended_well
 from strategist.models.budget import Budget
 from strategist.models.client import ModelClient
-from strategist.models.open import open_client, open_model, register_adapter
+from strategist.models.open import open_client, open_model, prices_of, register_adapter
 from strategist.models.protocol import Model
 from strategist.records.base import digest
 from strategist.records.chat import RoleName
@@ -67,6 +68,8 @@ class Project:
     calls: CallLog
     index_notice: str = ""
     """One line to show when another index serves than the settings name (set by the first query), else empty."""
+    notify: Callable[[str], None] = logging.getLogger("strategist").warning
+    """Told when a model server is waited for, and when it is back."""
     _models: list[Model] = field(default_factory=list)
     _serving: Index | None = None
     _budgets: dict[str, Budget] = field(default_factory=dict)
@@ -335,7 +338,12 @@ class Project:
             register_adapter("lab", open_lab_model)
         model = open_model(settings.model_copy(update={"path": self._path(settings.path)}))
         self._models.append(model)
-        return open_client(settings, role=role, run=run, seed=seed, calls=self.calls, budget=self._budget(run), model=model)
+        if settings.adapter == "litellm" and self.settings.budget.usd is not None and not any(prices_of(settings)):
+            hint = f"set price_in and price_out of the {role}'s model (US dollars per million tokens), or limit calls or tokens instead"
+            raise SettingsError(f"[budget] usd needs prices, and litellm's table has none for {settings.model}", hint=hint)
+        return open_client(
+            settings, role=role, run=run, seed=seed, calls=self.calls, budget=self._budget(run), model=model, notify=self.notify
+        )
 
     def _path(self, path: Path | None) -> Path | None:
         return None if path is None else (self.settings.folder / path).resolve()

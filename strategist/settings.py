@@ -17,16 +17,17 @@ from strategist.records.base import Record, digest
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-AdapterName = Literal["openai", "embedded", "lab"]
+AdapterName = Literal["openai", "litellm", "embedded", "lab"]
 EmbedderName = Literal["auto", "hashed", "minilm", "endpoint"]
 
 
-NOT_LEARNED = ("base_url", "api_key_env", "path", "max_in_flight", "timeout_s", "retries", "price_in", "price_out", "threads")
+NOT_LEARNED = ("base_url", "api_key_env", "path", "max_in_flight", "timeout_s", "retries", "outage_s", "price_in", "price_out", "threads")
 """Settings of a model that decide where, how fast and for how much it is asked, not what it answers."""
 
 
 class ModelSettings(Record):
-    """One model behind one adapter. Prices in US dollars per million tokens; time-outs in seconds."""
+    """One model behind one adapter. Prices in US dollars per million tokens; time-outs in seconds; `outage_s`: how long a server that
+    answered before and is gone is waited for until the run stops."""
 
     adapter: AdapterName = "openai"
     model: str = "student"
@@ -38,6 +39,7 @@ class ModelSettings(Record):
     max_in_flight: int = Field(default=8, ge=1)
     timeout_s: float = Field(default=120.0, gt=0)
     retries: int = Field(default=4, ge=0, le=20)
+    outage_s: float = Field(default=3600.0, ge=0)
     tool_style: Literal["native", "text"] = "native"
     price_in: float = Field(default=0.0, ge=0)
     price_out: float = Field(default=0.0, ge=0)

@@ -6,6 +6,7 @@ nothing is wrapped, cut or framed, so that logs and pipes get whole lines.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -31,6 +32,14 @@ err = _console(stderr=True)
 def say(text: str, style: str = "", *, to: Console = out) -> None:
     """Print one paragraph as it is, wrapped at words on a terminal."""
     to.print(Text(text, style=style))
+
+
+class SaidAloud(logging.Handler):
+    """What the library has to say while it works (a server is waited for) as lines on standard error, above the bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message."""
+        say(record.getMessage(), "yellow", to=err)
 
 
 def block(title: str, text: str, style: str = "") -> None:

@@ -19,7 +19,7 @@ domain = {domain}  # a built-in pack (strategist domain list), the path of your 
 # serve_status = "admitted"          # what may reach customers: "admitted" (passed its test) or "approved" (by a person)
 
 [student]                            # the small model you serve yourself: vLLM, llama.cpp, any OpenAI-compatible server
-adapter = {adapter:<27}# "openai"; "embedded": a GGUF file on this machine's CPU; "lab": simulated
+adapter = {adapter:<27}# "openai"; "litellm": any provider by name; "embedded": a GGUF file on this CPU; "lab": simulated
 model = {model:<29}# the name the server gives it
 base_url = "http://127.0.0.1:8000/v1"
 # api_key_env = "OPENAI_API_KEY"     # name of the environment variable that holds the key
@@ -31,6 +31,7 @@ base_url = "http://127.0.0.1:8000/v1"
 # max_in_flight = 8                  # calls at once; falls by itself when the server says 429
 # timeout_s = 120.0
 # retries = 4
+# outage_s = 3600.0                  # how long a server that answered before and is gone is waited for
 # tool_style = "native"              # "text" for models that write tool calls as plain text
 # price_in = 0.0                     # US dollars per million tokens
 # price_out = 0.0
@@ -39,8 +40,9 @@ base_url = "http://127.0.0.1:8000/v1"
 kind = "handbook"                    # "handbook": your checks' advice lines; "model": a stronger LLM, which then also acts as teacher
 # max_lines = 3
 # [advisor.model]                    # for kind = "model"; takes every setting of [student]
-# model = "gpt-x"                    # example
-# base_url = "https://api.example.com/v1"    # example
+# adapter = "litellm"                # example
+# model = "anthropic/claude-x"       # example
+# api_key_env = "ANTHROPIC_API_KEY"  # example
 
 [customer]
 kind = "scripted"                    # "scripted": persona cards played by code; "model": an LLM plays them

@@ -38,7 +38,14 @@ DEFAULT = Path("strategist.toml")
 
 @app.callback(invoke_without_command=True)
 def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
-    """Set up nothing; every command opens what it needs."""
+    """Set up nothing but how the library speaks; every command opens what it needs."""
+    import logging
+
+    from strategist.cli.console import SaidAloud
+
+    logger = logging.getLogger("strategist")
+    if not any(isinstance(handler, SaidAloud) for handler in logger.handlers):
+        logger.addHandler(SaidAloud())
     if version:
         from strategist import __version__
 

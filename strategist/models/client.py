@@ -9,6 +9,9 @@ When the attempts at a call are used up, the model's other answers tell whose fa
 failure was answered, the trouble is this request's: a failure. If none was, it is the server's: the run stops, to be resumed. So that a
 request that is never answered cannot stop its run at every resume, the first call of a client to which this happens is recorded as a
 failure if it happened to it before, under an earlier client; only the first, since in an outage it happens to many.
+
+A server that answered before and is gone now is waited for, up to `outage_s`: its calls stay where they are, one of them asks again now
+and then (the limiter holds back the others), and only then the run stops. What no time mends, a wrong key say, stops it at once.
 """
 
 from __future__ import annotations
@@ -30,9 +33,12 @@ from strategist.records.chat import ModelRequest, Purpose, Reply, RoleName, Usag
 from strategist.store import Answer, CallLog
 
 BACKOFF_S, BACKOFF_CAP_S = 0.5, 20.0
+OUTAGE_PAUSE_S = (1.0, 120.0)
+"""Shortest and longest pause between two questions whether a server is back."""
 
-_Verdict = Literal["again", "stop", "failed"]
-"""What follows from an error: another attempt, the end of the run with nothing final, or a recorded failure."""
+_Verdict = Literal["again", "wait", "stop", "failed"]
+"""What follows from an error: another attempt, another one when the server is back, the end of the run with nothing final, or a recorded
+failure."""
 
 _WAITED_FOR: frozenset[Purpose] = frozenset({"serve", "try"})
 """Calls that belong to no run that is resumed: somebody waits for the answer, and may ask again as often as they like."""
@@ -52,10 +58,18 @@ class _Call:
 
 @dataclass
 class _Tries:
-    """The attempts at one call: the `number` of the present one (1, 2, ...) and, once one failed, from where on others' answers count."""
+    """The attempts at one call: the `number` of the present one (1, 2, ...), its place since the last outage, and, once one failed, from
+    where on others' answers count."""
 
     number: int = 1
+    place: int = 1
     begun: int | None = None
+
+    def next(self, *, afresh: bool) -> None:
+        """Go on to the next attempt; `afresh` after an outage, which says nothing about this call."""
+        self.number += 1
+        self.place = 1 if afresh else self.place + 1
+        self.begun = None if afresh else self.begun
 
 
 def backoff_s(key: str, attempt: int) -> float:
@@ -65,7 +79,8 @@ def backoff_s(key: str, attempt: int) -> float:
 
 
 class ModelClient:
-    """Implements Chat. Prices in US dollars per million tokens; `retries` is how often a transient error is tried again."""
+    """Implements Chat. Prices in US dollars per million tokens; `retries` is how often a transient error is tried again, `outage_s` for how
+    many seconds a server that answered before is waited for; `notify` is told when that begins and ends."""
 
     def __init__(
         self,
@@ -80,15 +95,20 @@ class ModelClient:
         retries: int = 4,
         price_in: float = 0.0,
         price_out: float = 0.0,
+        outage_s: float = 0.0,
+        notify: Callable[[str], None] = lambda text: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model = model
         self.role: RoleName = role
         self._run, self._seed = run, seed
         self._calls, self._budget, self._limiter = calls, budget, limiter
         self._retries, self._price_in, self._price_out, self._sleep = retries, price_in, price_out, sleep
+        self._outage_s, self._notify, self._clock = outage_s, notify, clock
         self._asking: dict[str, asyncio.Event] = {}
         self._unanswered = False
+        self._down_since: float | None = None
 
     @property
     def model_name(self) -> str:
@@ -133,13 +153,14 @@ class ModelClient:
                 try:
                     reply = await self.model.reply(call.request, call.draw)
                 except (ModelError, ServerUnavailableError) as error:
-                    answer = attempt.failed(error, self._verdict(error, call, attempt))
+                    verdict = self._verdict(error, call, attempt)
+                    answer = attempt.failed(error, verdict)
                 else:
-                    answer = attempt.answered(self._priced(reply))
+                    verdict = "again"
+                    answer = self._answered(attempt, reply)
             if answer is not None:
                 return answer
-            await self._sleep(backoff_s(call.key, tries.number))
-            tries.number += 1
+            await self._before_next(call, tries, verdict)
 
     async def _pay_streaming(self, call: _Call) -> AsyncIterator[str | Answer]:
         """Yields the pieces, then the answer. Retries only as long as no piece is out."""
@@ -159,31 +180,62 @@ class ModelClient:
                     if answer is None and pieces:
                         raise
                 else:
+                    verdict = "again"
                     whole = stream.reply if isinstance(stream, ReplyStream) else None
-                    answer = attempt.answered(self._priced(whole or Reply(text="".join(pieces))))
+                    answer = self._answered(attempt, whole or Reply(text="".join(pieces)))
             if answer is not None:
                 yield answer
                 return
-            await self._sleep(backoff_s(call.key, tries.number))
-            tries.number += 1
+            await self._before_next(call, tries, verdict)
+
+    def _answered(self, attempt: _Attempt, reply: Reply) -> Answer:
+        if self._down_since is not None:
+            self._notify(f"{self.model_name} answers again, after {_minutes(self._clock() - self._down_since)}")
+            self._down_since = None
+        return attempt.answered(self._priced(reply))
+
+    async def _before_next(self, call: _Call, tries: _Tries, verdict: _Verdict) -> None:
+        """Back off; after an outage the limiter has already said when the next one may start."""
+        if verdict != "wait":
+            await self._sleep(backoff_s(call.key, tries.place))
+        tries.next(afresh=verdict == "wait")
 
     def _verdict(self, error: ModelError | ServerUnavailableError, call: _Call, attempt: _Attempt, *, broken_off: bool = False) -> _Verdict:
         """What follows from an error (see the module); a stream that is `broken_off` after its first piece is not used up."""
         if isinstance(error, ServerUnavailableError):
-            return "stop"
+            return "wait" if error.passing and self._may_wait(error.message, call, attempt) else "stop"
         if not isinstance(error, TransientModelError):
             return "failed"
         tries = attempt.tries
         if tries.begun is None:
             # Where nothing is tried again, nobody can begin between the first failure and the last: then the attempt's own time must do.
             tries.begun = self._limiter.begun if self._retries else attempt.slot.number
-        if broken_off or tries.number <= self._retries:
+        if broken_off or (tries.place <= self._retries and self._down_since is None):
             return "again"
         if self._limiter.answered_since(tries.begun, self.model.name):
             return "failed"
+        if self._may_wait(error.message, call, attempt):
+            return "wait"
         first, self._unanswered = not self._unanswered, True
         again = first and call.purpose not in _WAITED_FOR and self._calls.was_exhausted(call.key)
         return "failed" if again else "stop"
+
+    def _may_wait(self, why: str, call: _Call, attempt: _Attempt) -> bool:
+        """Whether this is an outage that is not too long yet; then nobody starts before a pause that grows with it."""
+        if call.purpose in _WAITED_FOR or not self._limiter.answered_since(0, self.model.name):
+            return False
+        now = self._clock()
+        first = self._down_since is None
+        since = self._down_since = now if self._down_since is None else self._down_since
+        if now - since >= self._outage_s:
+            return False
+        if first:
+            self._notify(
+                f"{why}; waiting for {self.model_name}, {_minutes(self._outage_s)} at most (Ctrl-C stops the run, nothing is lost)"
+            )
+        shortest, longest = OUTAGE_PAUSE_S
+        attempt.slot.throttled(rate_limited=True, retry_after=min(longest, max(shortest, (now - since) / 2)))
+        return True
 
     def _call(self, request: ModelRequest, purpose: Purpose, sample: int) -> _Call:
         request_hash = digest(request)
@@ -287,3 +339,7 @@ class _Attempt:
         tried = f"{self._model}: tried {self.tries.number} times, and no other call that began meanwhile was answered"
         hint = "start the model server again, or wait until it is less busy; then resume: nothing is lost"
         return ServerUnavailableError(f"{error.message} ({tried})", hint=hint)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"

@@ -35,9 +35,18 @@ def register_adapter(name: str, factory: ModelFactory) -> None:
 
 
 def open_client(
-    settings: ModelSettings, *, role: RoleName, run: str, seed: int, calls: CallLog, budget: Budget, model: Model | None = None
+    settings: ModelSettings,
+    *,
+    role: RoleName,
+    run: str,
+    seed: int,
+    calls: CallLog,
+    budget: Budget,
+    model: Model | None = None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> ModelClient:
-    """A recorded client for a role, with the settings' limits and prices; `model` re-uses one that is open."""
+    """A recorded client for a role, with the settings' limits and prices; `model` re-uses one that is open, `notify` hears of outages."""
+    price_in, price_out = prices_of(settings)
     return ModelClient(
         model or open_model(settings),
         role=role,
@@ -47,14 +56,25 @@ def open_client(
         budget=budget,
         limiter=limiter_for(server_of(settings), settings.max_in_flight),
         retries=settings.retries,
-        price_in=settings.price_in,
-        price_out=settings.price_out,
+        price_in=price_in,
+        price_out=price_out,
+        outage_s=settings.outage_s,
+        notify=notify,
     )
+
+
+def prices_of(settings: ModelSettings) -> tuple[float, float]:
+    """US dollars per million tokens, in and out: the settings', else for `litellm` those of its own table. 0 where nothing is known."""
+    if settings.adapter != "litellm" or {"price_in", "price_out"} & settings.model_fields_set:
+        return settings.price_in, settings.price_out
+    from strategist.models.adapters.litellm import local_prices
+
+    return local_prices(settings.model) or (0.0, 0.0)
 
 
 def server_of(settings: ModelSettings) -> str:
     """What names the server of a model, for its limiter: the base URL, or the file that is served in this process."""
-    if settings.adapter == "openai":
+    if settings.adapter == "openai" or _own_url(settings):
         return settings.base_url.rstrip("/")
     return f"{settings.adapter}:{settings.path or settings.model}"
 
@@ -65,6 +85,18 @@ def _open_openai(settings: ModelSettings) -> Model:
     key = os.environ.get(settings.api_key_env, "")
     hint = f"the API key in the environment variable {settings.api_key_env}"
     return OpenAIModel(settings.base_url, settings.model, key, settings.timeout_s, key_hint=hint)
+
+
+def _open_litellm(settings: ModelSettings) -> Model:
+    from strategist.models.adapters.litellm import LiteLLMModel
+
+    key = os.environ.get(settings.api_key_env, "") if "api_key_env" in settings.model_fields_set else ""
+    return LiteLLMModel(settings.model, base_url=_own_url(settings), api_key=key, timeout_s=settings.timeout_s)
+
+
+def _own_url(settings: ModelSettings) -> str:
+    """The URL that was set for a model of `litellm`, which knows those of the providers."""
+    return settings.base_url if settings.adapter == "litellm" and "base_url" in settings.model_fields_set else ""
 
 
 def _open_embedded(settings: ModelSettings) -> Model:
@@ -81,4 +113,4 @@ def _open_embedded(settings: ModelSettings) -> Model:
     )
 
 
-_adapters: dict[str, ModelFactory] = {"openai": _open_openai, "embedded": _open_embedded}
+_adapters: dict[str, ModelFactory] = {"openai": _open_openai, "litellm": _open_litellm, "embedded": _open_embedded}

@@ -1,7 +1,8 @@
 """JSON replies of a given record type, with bounded repair.
 
 Owns the schema that is asked for, how JSON is found in a reply, and the words of the repair question. Invariant: the answer is a valid
-record, or a ModelError of kind `not_json` after at most `repairs` further questions; a cut reply is never taken for a whole one.
+record, or a ModelError of kind `not_json` or `cut_reply` after at most `repairs` further questions; a cut reply is never taken for a
+whole one.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ R = TypeVar("R", bound=Record)
 async def ask_json(chat: Chat, request: ModelRequest, type_: type[R], *, purpose: Purpose, sample: int = 0, repairs: int = 1) -> R:
     """Ask for a reply of `type_`. What does not validate is sent back with its error, at most `repairs` times.
 
-    Raises ModelError: kind `not_json` if no reply validates, else as Chat.ask does.
+    Raises ModelError: kind `not_json` if no reply validates, `cut_reply` if the last one was cut off, else as Chat.ask does.
     """
     if request.json_schema is None:
         request = request.model_copy(update={"json_schema": reply_schema(type_)})
-    problem = ""
+    problem, cut = "", False
     for _ in range(repairs + 1):
         reply = await chat.ask(request, purpose=purpose, sample=sample)
         try:
             return type_.model_validate(_read(reply))
         except ValueError as error:
-            problem = _explain(error)
+            problem, cut = _explain(error), reply.finish == "length"
         request = _repair(request, reply, problem)
-    raise ModelError(f"{chat.model_name} gives no valid {type_.__name__} as JSON: {problem}", kind="not_json")
+    raise ModelError(f"{chat.model_name} gives no valid {type_.__name__} as JSON: {problem}", kind="cut_reply" if cut else "not_json")
 
 
 def reply_schema(type_: type[Record]) -> JsonObject:

@@ -18,11 +18,12 @@ Preference = Literal["first", "second", "tie", "abstain"]
 
 @dataclass(frozen=True)
 class ActorReply:
-    """The agent's next message (text, or tool calls) with the guidance that was placed for it."""
+    """The agent's next message (text, or tool calls) with the guidance that was placed for it. `cut`: it met the limit of its length."""
 
     message: Message
     guidance: Guidance
     usage: Usage = field(default_factory=Usage)
+    cut: bool = False
 
 
 class Actor(Protocol):

@@ -69,8 +69,12 @@ class LLMTeacher:
     async def reply(
         self, messages: Sequence[Message], *, purpose: Purpose, sample: int = 0, guidance: Guidance | None = None, tools: bool = True
     ) -> ActorReply:
-        """Answer the customer as the teacher would."""
-        return await self.actor.reply(messages, purpose=purpose, sample=sample, guidance=guidance, tools=tools)
+        """Answer the customer as the teacher would. Raises ModelError like any actor, and `cut_reply` for an answer without its end: the
+        student is not measured by half a reply."""
+        answer = await self.actor.reply(messages, purpose=purpose, sample=sample, guidance=guidance, tools=tools)
+        if answer.cut:
+            raise ModelError(f"{self.name} met the limit of max_tokens in the middle of its reply", kind="cut_reply")
+        return answer
 
     async def advise(self, scenario: Scenario, attempts: Sequence[Attempt], teacher_reply: str | None, *, sample: int = 0) -> Advice:
         """Compare and write lines. Raises ModelError (refusal, cut_reply, not_json, ...) when no usable advice came back, a gap without a

@@ -23,7 +23,7 @@ def test_the_written_file_is_all_defaults(cli: Cli, tmp_path: Path) -> None:
 def test_every_commented_line_is_a_setting_at_its_default_or_says_that_it_is_an_example(cli: Cli, tmp_path: Path) -> None:
     text = cli("init", "--print").out
     examples = [line for line in text.splitlines() if "# example" in line]
-    assert len(examples) == 12
+    assert len(examples) == 13
     everything = re.sub(r"(?m)^# (?=\w+ = |\[)", "", text)
     named = load_settings(write_settings(tmp_path, everything))
     assert named.advisor.model is not None
@@ -107,9 +107,9 @@ def test_init_names_the_folder_it_cannot_use(cli: Cli, tmp_path: Path, monkeypat
         ("[customer]\nkind = 'none'", "[customer] kind is 'none'; it must be 'scripted' or 'model'"),
         (
             "[student]\nadapter = 'opnai'",
-            "[student] adapter is 'opnai'; it must be 'openai' or 'embedded' or 'lab'; did you mean 'openai'?",
+            "[student] adapter is 'opnai'; it must be 'openai' or 'litellm' or 'embedded' or 'lab'; did you mean 'openai'?",
         ),
-        ("[student]\nadapter = 7", "[student] adapter is 7; it must be 'openai' or 'embedded' or 'lab'"),
+        ("[student]\nadapter = 7", "[student] adapter is 7; it must be 'openai' or 'litellm' or 'embedded' or 'lab'"),
         ("student = 3", "student is 3; it must be a section: [student]"),
         ("[advisor]\nmodel = 'x'", "[advisor] model is 'x'; it must be a section: [advisor.model]"),
         ("[student]\nmax_tokens = 'many'", "[student] max_tokens: Input should be a valid integer"),

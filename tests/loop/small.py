@@ -84,13 +84,13 @@ def small(folder: Path, *, calls: int | None = None, advisor: bool = False, **te
     """Settings of a run of about 150 calls in two rounds; `advisor` makes the model `teacher` advise and act."""
     own = f"http://{folder.name}.test"
     sizes = {"rounds": 2, "conversations": 8, "scenarios": 8, "candidates": 4, "dev_personas": 2, "max_turns": 2}
-    told = AdvisorSettings(kind="model", model=ModelSettings(model=TEACHER, base_url=own, max_in_flight=IN_FLIGHT))
+    told = AdvisorSettings(kind="model", model=ModelSettings(model=TEACHER, base_url=own, max_in_flight=IN_FLIGHT, outage_s=0))
     return Settings(
         folder=folder,
         domain="lab:specific",
         database=Path("run.db"),
         seed=SEED,
-        student=ModelSettings(model=KEEN, base_url=own, max_in_flight=IN_FLIGHT),
+        student=ModelSettings(model=KEEN, base_url=own, max_in_flight=IN_FLIGHT, outage_s=0),
         advisor=told if advisor else AdvisorSettings(),
         customer=PlayerSettings(),
         teach=TeachSettings.model_validate({**sizes, **teach_changes}),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from strategist.lab.wire import read_request
 from strategist.loop.runner import Finished
+from strategist.models import client
 from strategist.project import open_project
 from strategist.settings import Settings
 from tests.fake_openai import Answer, FakeOpenAI
@@ -21,12 +23,13 @@ from tests.loop.small import IN_FLIGHT, export_of, keen_answer, paid, small, tea
 
 @dataclass
 class Student:
-    """The keen student behind a server that answers the first `served` requests and then 503, until it is mended."""
+    """The keen student behind a server that answers the first `served` requests and then 503: `down` times, or until it is mended."""
 
     served: int | None
+    down: float = inf
 
     def __call__(self, body: dict[str, Any], number: int) -> Answer:
-        if self.served is not None and number >= self.served:
+        if self.served is not None and self.served <= number < self.served + self.down:
             return Answer("loading model", status=503)
         asked = read_request(json.dumps(body).encode())
         assert asked.seed is not None
@@ -71,3 +74,23 @@ def test_it_stops_the_run_and_a_resumed_run_ends_as_an_undisturbed_one(undisturb
         assert failures(settings, again) == 0
         assert export_of(settings) == export
         assert calls < paid(settings) <= calls + 2 * IN_FLIGHT
+
+
+@pytest.mark.parametrize("served", [1, 90])
+def test_it_is_waited_for_where_the_settings_allow_it(
+    undisturbed: tuple[str, int], tmp_path: Path, served: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody has to be there: the run goes on by itself and learns what it would have learned."""
+    monkeypatch.setattr(client, "OUTAGE_PAUSE_S", (0.01, 0.02))
+    export, calls = undisturbed
+    down = 2 * IN_FLIGHT + 8
+    with serving(tmp_path, served) as (settings, student):
+        student.down = down
+        patient = settings.model_copy(update={"student": settings.student.model_copy(update={"outage_s": 60})})
+        finished = teach_small(patient)
+        assert (finished.stop, failures(patient, finished)) == ("rounds", 0)
+        assert export_of(patient) == export
+        assert paid(patient) == calls + down
+    said = [record.message for record in caplog.records if record.name == "strategist"]
+    assert "waiting for openai:keen, 1 min at most" in said[0]
+    assert "openai:keen answers again" in said[1]

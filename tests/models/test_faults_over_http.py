@@ -83,6 +83,7 @@ def test_passing_faults_are_survived(tmp_path: Path, answers: list[Answer], expe
         (Answer("too long", status=400), "model", 1),
         (Answer(""), "empty_reply", 1),
         (Answer(None, refusal="never"), "refusal", 1),
+        (Answer("The prompt triggered our content management policy.", status=400), "refusal", 1),
     ],
 )
 def test_lasting_faults_are_recorded_and_replayed_without_a_call(tmp_path: Path, answer: Answer, kind: str, seen: int) -> None:

@@ -51,7 +51,7 @@ def test_adapters_are_registered_from_outside(monkeypatch: pytest.MonkeyPatch) -
     opening._adapters.pop("lab", None)
     with pytest.raises(SettingsError, match="no adapter is registered as `lab`") as caught:
         open_model(ModelSettings(adapter="lab"))
-    assert "embedded, openai" in caught.value.hint
+    assert "embedded, litellm, openai" in caught.value.hint
     register_adapter("lab", lambda settings: ScriptedModel(f"lab:{settings.model}", lambda request, draw: "hi"))
     assert open_model(ModelSettings(adapter="lab", model="specific")).name == "lab:specific"
 

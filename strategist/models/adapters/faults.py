@@ -8,6 +8,7 @@ address, TLS; 401, 402, 404, an exhausted quota: no request will be, until someb
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,8 @@ from strategist.errors import ModelError, ServerUnavailableError, StrategistErro
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _GIVEN_UP = frozenset({504, 524})
 """A proxy has given up waiting for a server that may go on, and bill."""
+_REFUSED = re.compile(r"content_filter|content_policy|content management policy|safety system", re.I)
+"""How providers say in a 400 that they will not answer this: OpenAI, Azure, and who speaks like them."""
 _HINTS = {
     400: "the request does not suit this model; the usual causes are a conversation longer than its context, or tools it cannot take",
     403: "the server forbids this request",
@@ -58,10 +61,10 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def _of_connection(error: Exception, server: str) -> StrategistError:
-    causes = list(_causes(error))
-    if any(type(cause).__name__ == "ConnectError" for cause in causes):  # of httpx or httpx2, as openai's version has it
+    chain = list(causes(error))
+    if any(type(cause).__name__ == "ConnectError" for cause in chain):  # of httpx or httpx2, as openai's version has it
         hint = "start the server, or correct `base_url` in strategist.toml; then resume: nothing is lost"
-        return ServerUnavailableError(f"cannot reach the model server {server}: {causes[-1]}", hint=hint)
+        return ServerUnavailableError(f"cannot reach the model server {server}: {chain[-1]}", hint=hint, passing=True)
     return TransientModelError(f"the connection to the model server {server} broke off", lost=True)
 
 
@@ -73,7 +76,8 @@ def _of_status(status: int, headers: Mapping[str, str], said: str, server: str, 
         return ServerUnavailableError(what, hint="check `model` and `base_url` (it ends in /v1 on most servers); then resume")
     if status in _TRANSIENT or status >= 500:
         return TransientModelError(what, retry_after=retry_after_s(headers), rate_limited=status == 429, lost=status in _GIVEN_UP)
-    return ModelError(what, hint=_HINTS.get(status, ""))
+    refused = status == 400 and _REFUSED.search(said) is not None
+    return ModelError(what, kind="refusal" if refused else "model", hint="" if refused else _HINTS.get(status, ""))
 
 
 def _said(error: Exception) -> str:
@@ -84,7 +88,8 @@ def _said(error: Exception) -> str:
     return " ".join(str(body or error).split())[:300]
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came of, outermost first."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
