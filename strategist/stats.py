@@ -128,7 +128,14 @@ def sign_test(wins: int, losses: int) -> float:
     return float(tail / 2**n)
 
 
-def sequential_sign_test(wins: Sequence[bool], *, first: int, most: int) -> float:
+FINENESS = 1000
+"""Shares under a null hypothesis are taken as fractions with at most this denominator, so that everything after is exact."""
+Null = tuple[tuple[float, float], ...]
+"""What a share is where nothing is gained, as far as it is known: values in [0, 1] with weights that add up to 1."""
+FAIR: Null = ((0.5, 1.0),)
+
+
+def sequential_sign_test(wins: Sequence[bool], *, first: int, most: int, null: Null = FAIR) -> float:
     """Exact one-sided p of a sign test that is read after its `first` decided unit and after every one that follows, at most `most` in all.
 
     `wins`: units that are not ties, in the order they came. Who bets on wins at fair odds, with a stake spread evenly over all shares of
@@ -137,8 +144,12 @@ def sequential_sign_test(wins: Sequence[bool], *, first: int, most: int) -> floa
     p = P(E reaches at some reading the highest value it has reached so far), counted over all paths of a fair coin; 1 before the first
     reading. With first = most it is the plain sign test. H0: whatever came before, a win is at most as likely as a loss. p only falls
     as units come in, and P(p <= a) <= a holds whenever one stops. ValueError if there are more units than `most`, or `first` lies outside
-    0..most. Source of the bet: Ramdas, Grunwald, Vovk and Shafer (2023), Statistical Science 38; to count the paths instead of taking
-    Ville's bound 1 / E is what a known `most` allows.
+    0..most.
+
+    `null`: the share of wins under H0 where whoever decides the units leans to one side, with weights where that is only estimated. p is
+    then the weighted mean of the p at each share: the predictive p, which is valid on average over what the estimate rests on (Box 1980,
+    JRSS A 143; Meng 1994, Annals of Statistics 22). Source of the bet: Ramdas, Grunwald, Vovk and Shafer (2023), Statistical Science 38; to
+    count the paths instead of taking Ville's bound 1 / E is what a known `most` allows.
     """
     if not 0 <= first <= most or len(wins) > most:
         raise ValueError(f"the test is read from {first} units on and made for at most {most}, got {len(wins)}")
@@ -147,7 +158,7 @@ def sequential_sign_test(wins: Sequence[bool], *, first: int, most: int) -> floa
         won += win
         if count >= first:
             best = max(best, _wealth(won, count - won))
-    return _share_of_paths(best, first, most)
+    return min(1.0, math.fsum(weight * _share_of_paths(best, first, most, share) for share, weight in null))
 
 
 @cache
@@ -158,17 +169,20 @@ def _wealth(wins: int, losses: int) -> Fraction:
 
 
 @cache
-def _share_of_paths(wealth: Fraction, first: int, most: int) -> float:
-    """The share of all win-loss paths of `most` steps on which the bet has `wealth` or more at some time from step `first` on."""
-    reached, open_ = 0, [1]  # of 2^step paths: those that have reached it, and the others by their wins
+def _share_of_paths(wealth: Fraction, first: int, most: int, win: float) -> float:
+    """The probability that the bet has `wealth` or more at some time from step `first` to `most`, each step being a win with `win`."""
+    chance = Fraction(win).limit_denominator(FINENESS)
+    win_weight, whole = chance.numerator, chance.denominator
+    reached, open_ = 0, [1]  # in units of whole^-step: paths that have reached it, and the others by their wins
     for step in range(most + 1):
         if step > 0:
-            reached, open_ = 2 * reached, [a + b for a, b in zip([*open_, 0], [0, *open_], strict=True)]
+            steps = zip([*open_, 0], [0, *open_], strict=True)
+            reached, open_ = whole * reached, [lost * (whole - win_weight) + won * win_weight for lost, won in steps]
         if step >= first:
             there = [_wealth(won, step - won) >= wealth for won in range(step + 1)]
             reached += sum(ways for ways, at in zip(open_, there, strict=True) if at)
             open_ = [0 if at else ways for ways, at in zip(open_, there, strict=True)]
-    return float(Fraction(reached, 2**most))
+    return float(Fraction(reached, whole**most))
 
 
 def mcnemar_one_sided(b: int, c: int) -> float:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from strategist.records.evidence import Decision, Evidence, Pair
-from strategist.stats import benjamini_hochberg, mcnemar_one_sided, sequential_sign_test
+from strategist.stats import FAIR, Null, benjamini_hochberg, mcnemar_one_sided, sequential_sign_test
 
 MISSING_SHARE = 0.25
 """Up to this share of the pairs may be missing at a look and in the end; with more the test is incomplete."""
@@ -35,7 +35,7 @@ _UNTESTED: tuple[Decision, ...] = ("too_few_moments", "incomplete", "dropped_fir
 
 class Tested(NamedTuple):
     """What was played for one candidate so far, of how many `moments`; nobody is admitted on fewer than `enough` pairs. `shortage`: moments
-    that are lacking for any test, then no pairs. `dropped`: at a look."""
+    that are lacking for any test, then no pairs. `dropped`: at a look. `null`: the share of wins without any gain (gate.judged)."""
 
     pairs: tuple[Pair, ...] = ()
     moments: int = 0
@@ -43,6 +43,7 @@ class Tested(NamedTuple):
     shortage: int = 0
     tries: int = 1
     dropped: bool = False
+    null: Null = FAIR
 
 
 class Tally(NamedTuple):
@@ -82,12 +83,12 @@ def falls_behind(one: Tested, *, fdr: float) -> bool:
 def win_test(one: Tested) -> float:
     """Exact one-sided sign test over the pairs so far, in their order, read from the pair on at which there are `enough`; 1 before.
 
-    H0: a win is at most as likely as a loss, whatever came before. How many of the first pairs are ties is taken as given, as in any sign
-    test; those to come may all be decided."""
+    H0: a win is at most as likely as a loss, whatever came before; where a judge decides, at most as likely as its lean makes it. How
+    many of the first pairs are ties is taken as given, as in any sign test; those to come may all be decided."""
     if len(one.pairs) < one.enough:
         return 1.0
     first = len(_decided(one.pairs[: one.enough]))
-    return sequential_sign_test(_decided(one.pairs), first=first, most=first + one.moments - one.enough)
+    return sequential_sign_test(_decided(one.pairs), first=first, most=first + one.moments - one.enough, null=one.null)
 
 
 def _decided(pairs: Sequence[Pair]) -> list[bool]:

@@ -13,9 +13,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from strategist.gate.decide import Tested, decide_round, falls_behind
+from strategist.gate.judged import null_of
 from strategist.gate.moments import RankedScenario, choose_moments
-from strategist.gate.pairs import Answer, Answered, in_order, run_pairs
-from strategist.records.evidence import Evidence, Pair
+from strategist.gate.pairs import Answer, Answered, Compare, in_order, run_pairs
+from strategist.records.evidence import Evidence, JudgedBy, Pair
 from strategist.records.library import Candidate
 from strategist.records.trace import Scenario
 from strategist.settings import GateSettings
@@ -35,12 +36,15 @@ async def run_gate(
     snapshot_hash: str,
     concurrency: int = 8,
     progress: Progress | None = None,
+    compare: Compare | None = None,
+    judged: JudgedBy | None = None,
 ) -> tuple[Evidence, ...]:
     """Test all candidates of a round and return their evidence in the same order.
 
     `ranked_moments[i]` are the train states with the rank and score of `candidates[i]` (see choose_moments), `k` how many entries a turn
-    gets. ValueError for lists of different lengths, a candidate twice or `concurrency` below 1. What `answer`
-    raises is raised here, after the turns under way have ended; no new turn is started meanwhile.
+    gets. `compare` decides pairs that checks leave undecided, and `judged` says how far it can be trusted. ValueError
+    for lists of different lengths, a candidate twice or `concurrency` below 1. What `answer` or `compare` raises is raised here, after the
+    turns under way have ended; no new turn is started meanwhile.
     """
     _check(candidates, ranked_moments, concurrency)
     moments = [choose_moments(c, ranked, k=k, most=settings.most) for c, ranked in zip(candidates, ranked_moments, strict=True)]
@@ -48,8 +52,9 @@ async def run_gate(
     places = asyncio.Semaphore(concurrency)
     turns = _Turns(answer, progress)
 
+    null = null_of(judged)
     tested = [
-        Tested((), len(found), settings.enough, shortage=max(0, settings.enough - len(found)), tries=candidate.tries)
+        Tested((), len(found), settings.enough, max(0, settings.enough - len(found)), candidate.tries, null=null)
         for candidate, found in zip(candidates, moments, strict=True)
     ]
     going = ready
@@ -57,7 +62,7 @@ async def run_gate(
         turns.expect(2 * sum(len(moments[i]) - len(tested[i].pairs) for i in going))
         parts = [moments[i][len(tested[i].pairs) :][: settings.look] for i in going]
         work = [
-            run_pairs(candidates[i], part, 2 if tested[i].pairs else 1, answer=turns.play, places=places)
+            run_pairs(candidates[i], part, 2 if tested[i].pairs else 1, answer=turns.play, places=places, compare=compare)
             for i, part in zip(going, parts, strict=True)
         ]
         for index, played in zip(going, await in_order(work), strict=True):
@@ -65,7 +70,7 @@ async def run_gate(
         evidence = decide_round(tested, fdr=settings.fdr, hard_level=settings.hard_level)
         going = [i for i in ready if _is_open(tested[i], evidence[i])]
     evidence = decide_round(tested, fdr=settings.fdr, hard_level=settings.hard_level)
-    return tuple(one.model_copy(update={"student": student, "snapshot": snapshot_hash}) for one in evidence)
+    return tuple(one.model_copy(update={"student": student, "snapshot": snapshot_hash, "judged": judged}) for one in evidence)
 
 
 def _looked_at(before: Tested, played: tuple[Pair, ...], settings: GateSettings) -> Tested:

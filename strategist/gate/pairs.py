@@ -14,20 +14,21 @@ from typing import Literal, NamedTuple, TypeVar
 
 from strategist.gate.moments import RankedScenario
 from strategist.records.base import stable_int
-from strategist.records.evidence import Pair
+from strategist.records.evidence import Pair, PairResult
 from strategist.records.library import Candidate
 from strategist.records.trace import Grade, Scenario
 
-Arm = Literal["baseline", "guided"]
+Arm = Literal["baseline", "guided", "judge"]
 Stage = Literal[1, 2]
 Result = TypeVar("Result")
 
 
 class Answered(NamedTuple):
-    """One student turn at a moment: its grade, or why there is none (the grade is then ignored)."""
+    """One student turn at a moment: its grade, or why there is none (the grade is then ignored); its text, where a judge may read it."""
 
     grade: Grade
     failure: str | None = None
+    text: str = ""
 
 
 Answer = Callable[[Scenario, int, Candidate | None], Awaitable[Answered]]
@@ -35,9 +36,24 @@ Answer = Callable[[Scenario, int, Candidate | None], Awaitable[Answered]]
 from L alone for None. Failures of one turn are returned; what ends the run (budget, dead server) is raised."""
 
 
+class Compared(NamedTuple):
+    """What a judge makes of a pair of turns, or why nothing."""
+
+    result: PairResult
+    failure: str | None = None
+
+
+Compare = Callable[[Scenario, Answered, Answered, int], Awaitable[Compared]]
+"""(scenario, baseline turn, guided turn, sample number) -> how the guided turn did."""
+
+
 def grade_value(grade: Grade) -> float:
     """What a grade is worth, in [0, 1]: 0 with any hard failure, else the share of soft checks passed."""
     return 0.0 if grade.hard_failures else grade.soft_share
+
+
+WORTH: dict[PairResult, float] = {"win": 1.0, "tie": 0.0, "loss": -1.0}
+"""Uplift of a pair that a judge decided."""
 
 
 def sample_number(candidate: Candidate, stage: Stage, arm: Arm, scenario: str) -> int:
@@ -46,14 +62,21 @@ def sample_number(candidate: Candidate, stage: Stage, arm: Arm, scenario: str) -
 
 
 async def run_pairs(
-    candidate: Candidate, moments: Sequence[RankedScenario], stage: Stage, *, answer: Answer, places: asyncio.Semaphore
+    candidate: Candidate,
+    moments: Sequence[RankedScenario],
+    stage: Stage,
+    *,
+    answer: Answer,
+    places: asyncio.Semaphore,
+    compare: Compare | None = None,
 ) -> tuple[Pair, ...]:
     """Play both arms at every moment, as many moments at a time as there are `places`, and return the pairs in the order of `moments`.
 
     The arms of one moment come one after the other: their requests begin alike, so the second finds the first in the server's prefix cache.
+    What the grades leave undecided is asked of `compare`, where there is one.
     Raises what `answer` raises, after every turn that was under way has ended, so that nothing paid for is lost.
     """
-    return tuple(await in_order(_play(candidate, moment, stage, answer, places) for moment in moments))
+    return tuple(await in_order(_play(candidate, moment, stage, answer, places, compare) for moment in moments))
 
 
 async def in_order(work: Iterable[Awaitable[Result]]) -> list[Result]:
@@ -67,12 +90,18 @@ async def in_order(work: Iterable[Awaitable[Result]]) -> list[Result]:
     return done
 
 
-async def _play(candidate: Candidate, moment: RankedScenario, stage: Stage, answer: Answer, places: asyncio.Semaphore) -> Pair:
+async def _play(
+    candidate: Candidate, moment: RankedScenario, stage: Stage, answer: Answer, places: asyncio.Semaphore, compare: Compare | None
+) -> Pair:
     scenario = moment.scenario
     async with places:
         baseline = await answer(scenario, sample_number(candidate, stage, "baseline", scenario.id), None)
         guided = await answer(scenario, sample_number(candidate, stage, "guided", scenario.id), candidate)
-    return make_pair(moment, stage, baseline, guided)
+        pair = make_pair(moment, stage, baseline, guided)
+        if compare is None or pair.failure is not None or pair.result != "tie":
+            return pair
+        compared = await compare(scenario, baseline, guided, sample_number(candidate, stage, "judge", scenario.id))
+    return pair.model_copy(update={**compared._asdict(), "uplift": WORTH[compared.result]})
 
 
 def make_pair(moment: RankedScenario, stage: Stage, baseline: Answered, guided: Answered) -> Pair:

@@ -15,7 +15,7 @@ from strategist.records.base import JsonObject, Record
 Speaker = Literal["system", "user", "assistant", "tool"]
 Finish = Literal["stop", "length", "tool_calls", "refusal"]
 RoleName = Literal["student", "teacher", "advisor", "customer", "judge"]
-Purpose = Literal["generate", "coach", "admit", "examine", "serve", "try", "probe"]
+Purpose = Literal["generate", "coach", "admit", "examine", "serve", "try", "probe", "import"]
 
 
 class ToolCall(Record):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from strategist.records.base import JsonObject, Record
+from strategist.records.base import JsonObject, Record, digest
 from strategist.records.chat import Message, Purpose, RoleName, Usage
 from strategist.records.library import Guidance
 
@@ -91,7 +91,10 @@ class Turn(Record):
 
 
 class Trace(Record):
-    """One conversation. `messages` start with the system message and hold tool calls and results; guidance is never stored in them."""
+    """One conversation. `messages` start with the system message and hold tool calls and results; guidance is never stored in them.
+
+    Of recorded conversations: `source` names the import, `customer` is the hash of the customer's id there (records.trace.customer_hash)
+    and `time` when it took place, ISO 8601, each empty where nothing is known. They say whose texts these are and how old."""
 
     id: str
     domain: str
@@ -107,6 +110,14 @@ class Trace(Record):
     outcome: Outcome | None = None
     failure: Failure | None = None
     usage: Usage = Usage()
+    source: str = ""
+    customer: str = ""
+    time: str = ""
+
+
+def customer_hash(customer: str) -> str:
+    """How a customer's id is kept: enough to find the person's texts again when asked to erase them, not enough to read the id."""
+    return digest(["customer", customer.strip()], 32)
 
 
 class ScenarioKey(Record):

@@ -7,7 +7,6 @@ neither who wrote a reply nor what guidance it had. Other failures of the model 
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 from strategist.domains.domain import Domain
 from strategist.errors import ModelError
@@ -15,9 +14,9 @@ from strategist.models.protocol import Chat
 from strategist.models.structured import ask_json
 from strategist.records.base import Record
 from strategist.records.chat import Message, ModelRequest, Purpose
+from strategist.records.evidence import Choice, Comparison
 from strategist.records.trace import Scenario
 from strategist.roles.prompts import fenced, load_prompt, transcript
-from strategist.roles.protocols import Preference
 
 UNREADABLE = frozenset({"not_json", "cut_reply", "empty_reply", "refusal"})
 """Kinds of ModelError that mean: no verdict could be read."""
@@ -27,7 +26,7 @@ class JudgeVerdict(Record):
     """What the judge writes. The order of the fields is the order of writing: the reason comes first."""
 
     reason: str
-    choice: Literal["1", "2", "tie"]
+    choice: Choice
 
 
 class LLMJudge:
@@ -38,20 +37,21 @@ class LLMJudge:
         self.domain = domain
         self.max_tokens = max_tokens
 
-    async def prefer(self, scenario: Scenario, first: str, second: str, *, purpose: Purpose, sample: int = 0) -> Preference:
+    @property
+    def name(self) -> str:
+        """The model's identity."""
+        return self.chat.model_name
+
+    async def compare(self, scenario: Scenario, first: str, second: str, *, purpose: Purpose, sample: int = 0) -> Comparison:
         """Compare in both orders. The same text twice is a tie without a call.
 
         Raises ModelError where a call failed for another reason than an answer that cannot be read."""
         if first.strip() == second.strip():
-            return "tie"
+            return Comparison(forward="tie", backward="tie")
         forward, backward = await asyncio.gather(
             self._choice(scenario, first, second, purpose, sample), self._choice(scenario, second, first, purpose, sample)
         )
-        if forward is None or backward is None:
-            return "abstain"
-        if (forward, backward) == ("1", "2"):
-            return "first"
-        return "second" if (forward, backward) == ("2", "1") else "tie"
+        return Comparison(forward=forward, backward=backward)
 
     def request(self, scenario: Scenario, first: str, second: str) -> ModelRequest:
         """The request for one order."""
@@ -64,7 +64,7 @@ class LLMJudge:
         )
         return ModelRequest(messages=(Message(role="user", content=text),), temperature=0.0, max_tokens=self.max_tokens)
 
-    async def _choice(self, scenario: Scenario, first: str, second: str, purpose: Purpose, sample: int) -> str | None:
+    async def _choice(self, scenario: Scenario, first: str, second: str, purpose: Purpose, sample: int) -> Choice | None:
         try:
             verdict = await ask_json(self.chat, self.request(scenario, first, second), JudgeVerdict, purpose=purpose, sample=sample)
         except ModelError as error:

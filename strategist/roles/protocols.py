@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 from strategist.domains.persona import CustomerTurn, Persona
 from strategist.records.base import Record
 from strategist.records.chat import Message, Purpose, Usage
+from strategist.records.evidence import Comparison
 from strategist.records.library import Guidance, Strategy
 from strategist.records.trace import Grade, Scenario, Verdict
 
 Gap = Literal["none", "minor", "major"]
-Preference = Literal["first", "second", "tie", "abstain"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ class Customer(Protocol):
 class Judge(Protocol):
     """Whoever compares two replies where code cannot."""
 
-    async def prefer(self, scenario: Scenario, first: str, second: str, *, purpose: Purpose, sample: int = 0) -> Preference:
-        """Which reply serves the customer better within policy; asked in both orders, a disagreement is a tie."""
+    @property
+    def name(self) -> str:
+        """Identity for evidence: whose verdicts these are."""
+        ...
+
+    async def compare(self, scenario: Scenario, first: str, second: str, *, purpose: Purpose, sample: int = 0) -> Comparison:
+        """Which reply serves the customer better within policy, asked in both orders."""
         ...

@@ -99,7 +99,7 @@ def test_the_judge_sees_needs_promises_and_length(worlds: dict[str, World], ask:
     met, vague = f"{says[0]}.", "We look into the delivery."
 
     def prefer(first: str, second: str) -> str:
-        return asyncio.run(judge.prefer(scenario, first, second, purpose="examine"))
+        return asyncio.run(judge.compare(scenario, first, second, purpose="examine")).preference
 
     assert prefer(met, vague) == "first"
     assert prefer(vague, met) == "second"

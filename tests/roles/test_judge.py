@@ -12,7 +12,6 @@ from strategist.errors import BudgetExceededError, ModelError, StrategistError
 from strategist.records.chat import Message, ModelRequest, Purpose, Reply
 from strategist.records.trace import Scenario
 from strategist.roles.judge import JudgeVerdict, LLMJudge
-from strategist.roles.protocols import Preference
 
 
 def no_persona(split: Split, index: int, seed: int) -> Persona:
@@ -62,8 +61,8 @@ def verdict(choice: str) -> str:
     return json.dumps({"reason": "because", "choice": choice})
 
 
-def prefer(chat: FakeChat, first: str = "GOOD reply", second: str = "bad reply") -> Preference:
-    return asyncio.run(LLMJudge(chat, DOMAIN).prefer(SCENARIO, first, second, purpose="coach"))
+def prefer(chat: FakeChat, first: str = "GOOD reply", second: str = "bad reply") -> str:
+    return asyncio.run(LLMJudge(chat, DOMAIN).compare(SCENARIO, first, second, purpose="coach")).preference
 
 
 def likes_good(text: str) -> str:
