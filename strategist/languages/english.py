@@ -15,7 +15,7 @@ _NAME = r"[\w'\u2019-]*(?:\s+[A-Z][\w'\u2019-]*)*"
 _MASKING = Masking(
     sites=r"com|org|net|io|eu|de|fr|co\.uk",
     amount_end=rf"\s?(?:[$€£]|{_CURRENCY}\b)",
-    moments=(
+    forms=(
         (
             "<date>",
             rf"\b\d{{4}}-\d{{1,2}}-\d{{1,2}}\b|\b\d{{1,2}}[./]\d{{1,2}}(?:[./]\d{{2,4}})?\b"

@@ -24,14 +24,17 @@ Sie Ihr Ihre Ihren Ich Wir Herr Herrn Frau Dr Prof Hr Fr Team Leute Zusammen Dam
 """
 _NO_NAMES = frozenset(_NO_NAMES_LIST.split())
 _GAP = r"[^\S\n]+"
-_REST = rf"[\w'\u2019-]*(?:{_GAP}(?:(?:von|van|de|der|den|zu|zum|vom){_GAP}){{0,2}}{_BIG}[\w'\u2019-]*){{0,2}}"
-_NAME = rf"(?!(?:{'|'.join(sorted(_NO_NAMES))})\b)(?P<name>{_BIG}{_REST})"
+_PARTICLES = rf"(?:(?:von|van|de|der|den|zu|zum|vom){_GAP}){{0,2}}"
+_OPENS = rf"(?!(?:{'|'.join(sorted(_NO_NAMES))})\b){_BIG}"
+_REST = rf"[\w'\u2019-]*(?:{_GAP}{_PARTICLES}{_BIG}[\w'\u2019-]*){{0,2}}"
+_NAME = rf"(?P<name>{_OPENS}{_REST})"
 _TITLE = r"(?:Herrn?|Frau|Familie|Hr|Fr|Dr|Prof)"
 
 _MASKING = Masking(
     sites=r"com|org|net|io|eu|de|fr|co\.uk|at|ch",
     amount_end=rf"(?:,[-\u2013\u2014]{{1,2}})?\s?(?:[$€£]|{_CURRENCY}(?!\w))",
-    moments=(
+    forms=(
+        ("<phone>", r"(?<![\w.,])(?:\+49|0049|\+4[13]|0)[\s/()-]*[1-9]\d{1,4}[\s/()-]{1,3}\d{3,}(?:[\s/-]\d+)*(?!\w)"),
         (
             "<time>",
             rf"(?:\b{_CLOCK}\s?(?:-|\u2013|bis)\s?)?\b{_CLOCK}\s?uhr\b|\b\d{{1,2}}:\d{{2}}(?::\d{{2}})?\b",
@@ -44,7 +47,7 @@ _MASKING = Masking(
         ),
     ),
     introductions=(
-        rf"(?P<intro>\b{_TITLE}\b\.?(?:{_GAP}(?:Dr|Prof)\b\.?)*)\s+{_NAME}",
+        rf"(?P<intro>\b{_TITLE}\b\.?(?:{_GAP}(?:Dr|Prof)\b\.?)*)\s+(?P<name>{_PARTICLES}{_OPENS}{_REST})",
         rf"(?P<intro>(?i:\bmein\s+name\s+(?:ist|lautet)|\bname:|\bich\s+hei(?:ß|ss)e))\s+(?!(?:nicht|auch|ja|der|die|das)\b)"
         rf"(?P<name>[^\W\d_]{_REST})",
         rf"(?P<intro>(?i:\bder\s+name\s+(?:ist|lautet)|\b(?:de[nm]|auf|unter)\s+namen))\s+{_NAME}",
@@ -79,11 +82,10 @@ hatten hätte hätten
 _SUBJECTS = "ich du er es wir man jemand niemand wer"
 _CANNOT_OPEN = f"""{_FINITE} {_SUBJECTS}
 und oder aber sowie sie ihr dies dass daß ob welche welcher welches was wie warum wieso weshalb wann wohin woher wem wen wessen denn sondern
-kunde kunden kundin kundinnen agent agenten agentin assistent assistentin modell bot antwort antworten regel regeln richtlinie richtlinien
-student mitarbeiter haben habe leider entschuldigung verzeihung danke dankeschön hallo hi moin guten willkommen ja nein gerne
+haben habe leider entschuldigung verzeihung danke dankeschön hallo hi moin guten willkommen ja nein gerne
 """
 _OPEN_WITH_THE_VERB_LAST = """
-der die den dem des ein eine einen einem einer eines kein keine keinen keinem keiner
+der die das den dem des ein eine einen einem einer eines kein keine keinen keinem keiner
 mein meine meinen meinem meiner dein deine deinen deinem deiner sein seine seinen seinem seiner ihre ihren ihrem ihrer unser unsere unseren
 unserem unserer diese dieser dieses diesen diesem jede jeder jedes jeden jedem alle allen alles viele manche einige mehrere
 in im ins an am ans auf aus bei beim mit nach von vom vor zu zum zur über ueber um unter für fuer gegen ohne trotz wegen durch zwischen
@@ -114,6 +116,10 @@ _ADVICE = Advice(
         conditions=frozenset(_CONDITIONS.split()),
         never=frozenset(_CANNOT_OPEN.split()),
         then="dann",
+        subjects=(
+            r"(?:(?:der|die|das|ein|eine|jeder|jede|alle|viele|manche|einige|mehrere|unsere?)\s+)?"
+            r"(?:kunden?|kundinnen|kundschaft|agent(?:en)?|assistent(?:en)?|modelle?|bots?|student(?:en)?|mitarbeiter|antwort(?:en)?|regeln?)"
+        ),
         noun_endings=("ung", "heit", "keit", "schaft", "tät", "ion"),
         objects=frozenset(_OPEN_WITH_THE_VERB_LAST.split()),
         finite=frozenset(f"{_FINITE} {_SUBJECTS}".split()),

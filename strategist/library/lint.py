@@ -139,6 +139,8 @@ def _commands(clause: str, own: Wording, *, opening: bool = True) -> bool:
     first = words[0]
     if first in own.never or not first[0].isalpha() or (own.verb_last and first in own.conditions):
         return False
+    if own.subjects and re.match(rf"\W*(?:{own.subjects})\b", clause, re.I):
+        return False
     noun = first.endswith(own.noun_endings) and first not in own.verbs_despite
     if own.verb_last and (noun or first in own.objects or (not opening and clause.lstrip("( ")[0].isupper())):
         return _ends_in_order(clause, own)

@@ -43,7 +43,7 @@ def _patterns(language: Language) -> _Patterns:
         ("<url>", re.compile(url, re.I)),
         ("<email>", re.compile(r"[\w.+%-]+@(?:[\w-]+(?:\.[\w-]+)*|<url>)")),
         ("<money>", re.compile(money, re.I)),
-        *((placeholder, re.compile(pattern, re.I)) for placeholder, pattern in own.moments),
+        *((placeholder, re.compile(pattern, re.I)) for placeholder, pattern in own.forms),
         *_NUMBERS,
     )
     return _Patterns(rules, tuple(map(re.compile, own.introductions)))
