@@ -15,9 +15,10 @@ from dataclasses import dataclass
 class Masking:
     """Personal and particular parts of a text.
 
-    `sites`: top-level domains of bare addresses. `amount_end`: what follows the number of a sum. `forms`: placeholder and expression of dates,
-    times and what else is written in its own way, in the order in which they are tried. `introductions`: expressions with the groups `intro` and `name`, case
-    told apart; `no_names` follow an introduction and are none. `capitals`: whether a capital in mid-sentence makes a name.
+    `sites`: top-level domains of bare addresses. `amount_end`: what follows the number of a sum. `forms`: placeholder and expression of
+    dates, times and what else is written in its own way, in the order in which they are tried. `introductions`: expressions with the
+    groups `intro` and `name`, case told apart; `no_names` follow an introduction and are none. `capitals`: whether a capital in
+    mid-sentence makes a name.
     """
 
     sites: str
@@ -32,9 +33,10 @@ class Masking:
 class Wording:
     """How an order opens.
 
-    `conditions` open a condition; `never` cannot open an order, nor can what `subjects` matches; `objects` can, but only of an order whose verb comes last: then the clause
-    must end like `verb_last` (case told apart) and hold none of `finite`, or hold `asks` (case told apart). Where these are empty, no order
-    ends in its verb. `noun_endings` are endings of words that cannot be the verb of an order, with `verbs_despite` as exceptions.
+    `conditions` open a condition, `then` opens what follows it; `never` cannot open an order, nor can what `subjects` matches. `objects`
+    can, but only an order whose verb comes last: then the clause must end like `verb_last` (case told apart) and hold none of `finite`, or
+    hold `asks` (case told apart). Where these are empty, no order ends in its verb. `noun_endings` are endings of words that cannot be the
+    verb of an order, with `verbs_despite` as exceptions.
     """
 
     conditions: frozenset[str]

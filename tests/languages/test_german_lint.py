@@ -7,8 +7,8 @@ from strategist.library.lint import lint_candidate, lint_strategy
 from strategist.records.library import Strategy
 
 BRIEF = (
-    "R1 Schäden werden innerhalb von 14 Tagen gemeldet. R2 Ersatz gibt es bis höchstens 100 Euro oder 5 % des Werts. R3 Eine Nachforschung"
-    " dauert fünf Werktage. R4 Zugestellt wird montags von 8 bis 18 Uhr. R5 Die Gebühr beträgt 4,50 €. R6 Frau Falkenberg leitet den Betrieb."
+    "R1 Schäden werden innerhalb von 14 Tagen gemeldet. R2 Ersatz gibt es bis höchstens 100 Euro oder 5 % des Werts. R3 Eine"
+    " Nachforschung dauert fünf Werktage. R4 Zugestellt wird montags von 8 bis 18 Uhr. R5 Die Gebühr beträgt 4,50 €. R6 Frau Falkenberg leitet den Betrieb."
 )
 CUSTOMER = "Hallo, mein Name ist Marta Kovacs aus Köln und mein Paket KF-48213 liegt seit letzter Woche im Depot"
 TEACHER = "Das tut mir leid, ich starte sofort eine Nachforschung für Sie. Marta, es geht um KF-48213."
