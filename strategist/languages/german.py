@@ -20,7 +20,8 @@ _CURRENCY = r"(?:usd|eur|gbp|chf|dollars?|euros?|cents?|franken|rappen|fr\.)"
 _CLOCK = r"\d{1,2}(?:[:.]\d{2}(?::\d{2})?)?"
 _BIG = r"[A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u024f]"
 _NO_NAMES_LIST = """
-Sie Ihr Ihre Ihren Ich Wir Herr Herrn Frau Dr Prof Hr Fr Team Leute Zusammen Damen Service Kundenservice Kundendienst Support
+Sie Ihr Ihre Ihren Ich Wir Herr Herrn Frau Dr Prof Hr Fr Team Leute Zusammen Damen Service Kundenservice Kundendienst Support Kunde Kundin
+Empfänger Empfängerin Absender Absenderin Nachbar Nachbarin Gruß Grüße Gruss Grüsse Grüßen
 """
 _NO_NAMES = frozenset(_NO_NAMES_LIST.split())
 _GAP = r"[^\S\n]+"
@@ -84,10 +85,12 @@ _CANNOT_OPEN = f"""{_FINITE} {_SUBJECTS}
 und oder aber sowie sie ihr dies dass daß ob welche welcher welches was wie warum wieso weshalb wann wohin woher wem wen wessen denn sondern
 haben habe leider entschuldigung verzeihung danke dankeschön hallo hi moin guten willkommen ja nein gerne
 """
-_OPEN_WITH_THE_VERB_LAST = """
+_OBJECTS = """
 der die das den dem des ein eine einen einem einer eines kein keine keinen keinem keiner
 mein meine meinen meinem meiner dein deine deinen deinem deiner sein seine seinen seinem seiner ihre ihren ihrem ihrer unser unsere unseren
 unserem unserer diese dieser dieses diesen diesem jede jeder jedes jeden jedem alle allen alles viele manche einige mehrere
+"""
+_PREPOSITIONS = """
 in im ins an am ans auf aus bei beim mit nach von vom vor zu zum zur über ueber um unter für fuer gegen ohne trotz wegen durch zwischen
 hinter neben innerhalb außerhalb während anstelle statt
 """
@@ -100,12 +103,11 @@ _MATTERS = (
     r"|(?:system)?prompts?|obige[nsr]?|vorherige[nsr]?|bisherige[nsr]?)"
 )
 _SECRETS = r"(?:(?:system)?prompts?|(?:system)?anweisung(?:en)?|instruktion(?:en)?|(?:versteckte[nr]?|geheime[nr]?|interne[nr]?) regeln?)"
-_IGNORE = r"(?:ignorier\w*|missacht\w*|mißacht\w*|vergiss|vergesst|vergessen|umgeh\w*|(?:ü|ue)berschreib\w*|(?:ü|ue)bergeh\w*)"
-_REVEAL = r"(?:verrat\w*|verrät\w*|enth(?:ü|ue)ll\w*|zeig\w*|(?:aus)?druck\w*|wiederhol\w*|gib|gebt|geben|ausgeben|preisgeben|offenleg\w*)"
+_IGNORE = r"(?:ignorier\w*|missacht\w*|mißacht\w*|vergiss|vergesst|vergessen|umgeh(?!end)\w*|(?:ü|ue)berschreib\w*|(?:ü|ue)bergeh\w*)"
+_REVEAL = r"(?:verrat\w*|verrät\w*|enth(?:ü|ue)ll\w*|zeig\w*|(?:aus)?druck\w*|wiederhol\w*|ausgeben|preisgeben|offenleg\w*)"
 
 _SMALL_NUMBERS = "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"
 _OTHER_NUMBERS = {
-    **dict.fromkeys(("ein", "eine", "einen", "einem", "einer", "eines"), "1"),
     **{"fuenf": "5", "zwoelf": "12", "zwo": "2", "vierzehn": "14", "fünfzehn": "15", "fuenfzehn": "15", "zwanzig": "20"},
     **{"dreißig": "30", "dreissig": "30", "vierzig": "40", "fünfzig": "50", "fuenfzig": "50", "sechzig": "60", "neunzig": "90"},
     **{"hundert": "100", "einhundert": "100"},
@@ -113,7 +115,7 @@ _OTHER_NUMBERS = {
 
 _ADVICE = Advice(
     wording=Wording(
-        conditions=frozenset(_CONDITIONS.split()),
+        conditions=frozenset(f"{_CONDITIONS} {_FINITE}".split()),  # "Ist das Paket beschädigt, ..." is a condition as well
         never=frozenset(_CANNOT_OPEN.split()),
         then="dann",
         subjects=(
@@ -121,7 +123,8 @@ _ADVICE = Advice(
             r"(?:kunden?|kundinnen|kundschaft|agent(?:en)?|assistent(?:en)?|modelle?|bots?|student(?:en)?|mitarbeiter|antwort(?:en)?|regeln?)"
         ),
         noun_endings=("ung", "heit", "keit", "schaft", "tät", "ion"),
-        objects=frozenset(_OPEN_WITH_THE_VERB_LAST.split()),
+        objects=frozenset(_OBJECTS.split()),
+        phrases=frozenset(_PREPOSITIONS.split()),
         finite=frozenset(f"{_FINITE} {_SUBJECTS}".split()),
         verb_last=rf"(?!{_NO_INFINITIVES}$)[a-zäöüß]+(?:en|ern|eln)|tun|sein",
         asks=r"\b[a-zäöüß]{2,}(?:en|ern|eln) Sie\b",
@@ -135,6 +138,7 @@ _ADVICE = Advice(
     injection=(
         rf"\b{_IGNORE}\b[^.]{{0,30}}\b{_MATTERS}\b|\b{_MATTERS}\b[^.]{{0,20}}\b{_IGNORE}\b"
         rf"|\b{_REVEAL}\b[^.]{{0,20}}\b{_SECRETS}\b|\b{_SECRETS}\b[^.]{{0,20}}\b{_REVEAL}\b"
+        rf"|\b(?:gib|geben sie)\b[^.]{{0,20}}\b{_SECRETS}\b[^.]{{0,20}}\b(?:aus|preis)\b"
         r"|\bsystem-?(?:prompt|nachricht|anweisung)\w*|\b(?:du bist|sie sind) (?:jetzt|nun|ab jetzt|ab sofort|von nun an)\b"
         r"|\bneue[nr]? (?:anweisung(?:en)?|persona|identität|rolle)\b|\b(?:entwickler|debug|admin|gott)-?modus\b"
     ),
@@ -147,6 +151,7 @@ _ADVICE = Advice(
     moments=(
         rf"\b{_CLOCK}\s?uhr\b|\b\d{{1,2}}\.\s?\d{{1,2}}\.(?!\d)|\b\d{{1,2}}\.\s?{_FULL_MONTH}\b|\b{_FULL_MONTH}\b(?=\s+\d)|\b{_DAY}\b"
         r"|(?<!guten )(?<!am )\b(?:über)?morgen\b|\bheute (?:noch|abend|nacht)\b|\bnoch heute\b|\büber nacht\b"
+        r"|\b(?:in|innerhalb|binnen|nach|vor|von|um|bis zu) eine[mnrs]? (?:minute|stunde|(?:werk|arbeits)?tag|woche|monat|jahr)(?:e?s)?\b"
         r"|\bnächste[nrsm]? (?:tag(?:e?s)?|woche|monat(?:s)?|morgen)\b|\bende (?:des tages|der woche|des monats)\b"
     ),
     titles=rf"\b{_TITLE}\b\.?\s+{_NAME}",

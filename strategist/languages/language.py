@@ -34,9 +34,9 @@ class Wording:
     """How an order opens.
 
     `conditions` open a condition, `then` opens what follows it; `never` cannot open an order, nor can what `subjects` matches. `objects`
-    can, but only an order whose verb comes last: then the clause must end like `verb_last` (case told apart) and hold none of `finite`, or
-    hold `asks` (case told apart). Where these are empty, no order ends in its verb. `noun_endings` are endings of words that cannot be the
-    verb of an order, with `verbs_despite` as exceptions.
+    and `phrases` can, but only an order whose verb comes last: then the clause must end like `verb_last` (case told apart) and hold none of
+    `finite`, or hold `asks` (case told apart); `phrases` also open a condition before an order in a later clause. Where these are empty, no
+    order ends in its verb. `noun_endings` are endings of words that cannot be the verb of an order, with `verbs_despite` as exceptions.
     """
 
     conditions: frozenset[str]
@@ -46,6 +46,7 @@ class Wording:
     verbs_despite: frozenset[str] = frozenset()
     subjects: str = ""
     objects: frozenset[str] = frozenset()
+    phrases: frozenset[str] = frozenset()
     finite: frozenset[str] = frozenset()
     verb_last: str = ""
     asks: str = ""

@@ -124,12 +124,11 @@ def _wording(text: str, own: Wording) -> str | None:
     if not clauses:
         return "no words"
     first = _words(clauses[0])
+    later = any(_commands(clause, own, opening=False) for clause in clauses[1:])
     if first[0] not in own.conditions:
-        ok = _commands(clauses[0], own)
-    elif len(clauses) == 1:
-        ok = not own.verb_last or _ends_in_order(clauses[0], own)
+        ok = _commands(clauses[0], own) or (later and first[0] in own.phrases and own.finite.isdisjoint(first))
     else:
-        ok = any(_commands(clause, own, opening=False) for clause in clauses[1:])
+        ok = later if len(clauses) > 1 else not own.verb_last or _ends_in_order(clauses[0], own)
     return None if ok else f"not an order, with its condition first if it has one: {' '.join(first[:4])!r} ..."
 
 
@@ -142,7 +141,7 @@ def _commands(clause: str, own: Wording, *, opening: bool = True) -> bool:
     if own.subjects and re.match(rf"\W*(?:{own.subjects})\b", clause, re.I):
         return False
     noun = first.endswith(own.noun_endings) and first not in own.verbs_despite
-    if own.verb_last and (noun or first in own.objects or (not opening and clause.lstrip("( ")[0].isupper())):
+    if own.verb_last and (noun or first in own.objects | own.phrases or (not opening and clause.lstrip("( ")[0].isupper())):
         return _ends_in_order(clause, own)
     return not noun
 

@@ -36,6 +36,8 @@ from strategist.settings import RetrievalSettings
         ("Ich bin Anna Weber, ich bin Kunde.", "Ich bin <name>, ich bin Kunde."),
         ("Hallo Anna, hallo Team, Hallo Wo ist es", "Hallo <name>, hallo Team, Hallo Wo ist es"),
         ("Viele Grüße\nAnna Schmidt", "Viele Grüße <name>"),
+        ("Liebe Grüße, Anna", "Liebe Grüße, <name>"),
+        ("Ich bin Kunde Nummer 5", "Ich bin Kunde Nummer <number>"),
         ("Mit freundlichen Grüßen, Ihr Team", "Mit freundlichen Grüßen, Ihr Team"),
         ("Wo ist das Paket mit der Jacke?", "Wo ist das Paket mit der Jacke?"),
         ("Ich habe 2 Pakete, das 3. fehlt.", "Ich habe <number> Pakete, das <number>. fehlt."),
