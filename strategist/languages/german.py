@@ -92,7 +92,7 @@ unserem unserer diese dieser dieses diesen diesem jede jeder jedes jeden jedem a
 """
 _PREPOSITIONS = """
 in im ins an am ans auf aus bei beim mit nach von vom vor zu zum zur über ueber um unter für fuer gegen ohne trotz wegen durch zwischen
-hinter neben innerhalb außerhalb während anstelle statt
+hinter neben innerhalb außerhalb bis seit während waehrend anstelle statt
 """
 _NO_INFINITIVES = (
     r"(?:gestern|gern|morgen|oben|unten|hinten|vorn|draußen|drinnen|außen|innen|neben|wegen|gegen|eben|selten|zusammen|\w+enen)"
@@ -120,7 +120,7 @@ _ADVICE = Advice(
         then="dann",
         subjects=(
             r"(?:(?:der|die|das|ein|eine|jeder|jede|alle|viele|manche|einige|mehrere|unsere?)\s+)?"
-            r"(?:kunden?|kundinnen|kundschaft|agent(?:en)?|assistent(?:en)?|modelle?|bots?|student(?:en)?|mitarbeiter|antwort(?:en)?|regeln?)"
+            r"(?:kunden?|kundinnen|kundschaft|agent(?:en)?|assistent(?:en)?|modelle?|bots?|student(?:en)?|mitarbeiter)"
         ),
         noun_endings=("ung", "heit", "keit", "schaft", "tät", "ion"),
         objects=frozenset(_OBJECTS.split()),

@@ -87,7 +87,7 @@ def lint_strategy(
         ("too_long", _too_long(plain)),
         ("delimiter", "contains our own delimiter" if has_delimiter(text) else None),
         ("injection", _first(_injection(), plain, "reads as an order to the model")),
-        ("contact", _first(_CONTACT, plain, "link, e-mail address or phone number")),
+        ("contact", _first(_contact(own), plain, "link, e-mail address or phone number")),
         ("example", _first(_example(own), plain, "example sentence or quotation")),
         ("wording", _wording(plain, own.advice.wording)),
         ("copy", _copied(plain, spoken, brief)),
@@ -98,13 +98,14 @@ def lint_strategy(
     return [LintFault.model_validate({"rule": rule, "message": message}) for rule, message in findings if message]
 
 
-_CONTACT = re.compile(
-    r"https?://|www\.|\b[a-z0-9-]+\.(?:com|org|net|io|eu|de|fr|co\.uk)\b|[\w.+-]+@[\w-]+"
-    r"|(?<!\w)\+?\(?\d{2,4}\)?(?:[\s/.-]\(?\d{2,8}\)?){2,}|\+?\d{8,}",
-    re.I,
-)
 _QUOTED = r"[\"\u201c\u201d\u201e\u00ab\u00bb`]|(?<!\w)['\u2018][^'\u2019]*\s[^'\u2019]*['\u2019](?!\w)"
 _MARKUP = r"<\|[^|]*\|>|</?(?:system|assistant|user|tool)>|(?:^|\s)(?:system|assistant|user)\s*:|#{3,}|\[/?inst\]"
+
+
+@cache
+def _contact(language: Language) -> re.Pattern[str]:
+    site = rf"https?://|www\.|\b[a-z0-9-]+\.(?:{language.masking.sites})\b|[\w.+-]+@[\w-]+"
+    return re.compile(rf"{site}|(?<!\w)\+?\(?\d{{2,4}}\)?(?:[\s/.-]\(?\d{{2,8}}\)?){{2,}}|\+?\d{{8,}}", re.I)
 
 
 @cache
@@ -128,7 +129,8 @@ def _wording(text: str, own: Wording) -> str | None:
     if first[0] not in own.conditions:
         ok = _commands(clauses[0], own) or (later and first[0] in own.phrases and own.finite.isdisjoint(first))
     else:
-        ok = later if len(clauses) > 1 else not own.verb_last or _ends_in_order(clauses[0], own)
+        alone = len(clauses) == 1 or first[0] in own.phrases
+        ok = later or (alone and (not own.verb_last or _ends_in_order(clauses[0], own)))
     return None if ok else f"not an order, with its condition first if it has one: {' '.join(first[:4])!r} ..."
 
 
@@ -147,10 +149,10 @@ def _commands(clause: str, own: Wording, *, opening: bool = True) -> bool:
 
 
 def _ends_in_order(clause: str, own: Wording) -> bool:
-    """An infinitive at the end and no finite verb that would go with it, or a polite imperative."""
+    """An infinitive at the end or a polite imperative, and no finite verb or subject that would make it a statement."""
     words = re.findall(r"[^\W_]+", re.sub(r"\(?\bR\d+\)?", "", clause))
-    ends = bool(words) and re.fullmatch(own.verb_last, words[-1]) is not None and own.finite.isdisjoint(_words(clause))
-    return ends or re.search(own.asks, clause) is not None
+    ends = bool(words) and re.fullmatch(own.verb_last, words[-1]) is not None
+    return own.finite.isdisjoint(_words(clause)) and (ends or re.search(own.asks, clause) is not None)
 
 
 def _too_long(text: str) -> str | None:
