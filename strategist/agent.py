@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
 from strategist.domains.domain import Domain
 from strategist.domains.persona import Persona
 from strategist.errors import ModelError, StrategistError
+from strategist.languages import language_of
 from strategist.models.protocol import Chat
 from strategist.placement import COPIED, defuse, last_user, place, without_copy
 from strategist.records.chat import Message, ModelRequest, Purpose, Speaker, ToolCall, ToolSpec
@@ -226,11 +227,12 @@ def desk_message(domain: Domain, screen: str = "", tool_style: ToolStyle = "nati
 
     The screen may quote the customer, so what reads there like a guidance delimiter is disarmed, with or without a library."""
     tools = tooltext.describe([tool.spec for tool in domain.tools]) if tool_style == "text" else ""
+    before_screen = (language_of(domain.language).tells_agent, tools)  # the first is empty where the prompt's own language is asked for
     text = load_prompt("agent").render(
         title=domain.title,
         brief=domain.brief.strip(),
         words=str(domain.reply_words),
-        tools=f"{tools}\n\n" if tools else "",
+        tools="".join(f"{part}\n\n" for part in before_screen if part),
         screen=defuse(screen.strip()) or "(nothing)",
     )
     return Message(role="system", content=text)

@@ -315,7 +315,9 @@ class Project:
         try:
             with self.index() as choice:
                 if not choice.notice:  # else whoever has it open does this at its next query
-                    await Retriever.build(snapshot, self.embedder.embedder, self.settings.retrieval, choice.index)
+                    await Retriever.build(
+                        snapshot, self.embedder.embedder, self.settings.retrieval, choice.index, language=self.domain.language
+                    )
         except StrategistError as error:
             return f"{error.message}; {error.hint}" if error.hint else error.message
         return ""
@@ -358,15 +360,17 @@ class Project:
         return teacher, teacher
 
     def _customer(self, run: RunInfo) -> Customer:
+        language = self.domain.language
         if self.settings.customer.kind == "model":
-            return LLMCustomer(self._client(_required(self.settings.customer.model, "customer"), "customer", run.id, run.seed))
-        return ScriptedCustomer()
+            model = _required(self.settings.customer.model, "customer")
+            return LLMCustomer(self._client(model, "customer", run.id, run.seed), language=language)
+        return ScriptedCustomer(language)
 
 
 def open_project(settings: Settings) -> Project:
     """Open the project of these settings. Raises SettingsError, DomainError, StoreError or LibraryError."""
     domain = open_domain(settings)
-    choice = open_embedder(settings.retrieval)
+    choice = open_embedder(settings.retrieval, domain.language)
     store = open_store(settings.database_path)
     try:
         library = Library(store)

@@ -16,7 +16,7 @@ from strategist.domains.checks import Check, ConversationView, TurnView
 from strategist.domains.domain import Domain
 from strategist.domains.pack_code import describe, error_line, function_file
 from strategist.domains.persona import Persona
-from strategist.domains.recitation import RECITATION
+from strategist.domains.recitation import recitation_in
 from strategist.records.base import JsonObject
 from strategist.records.run import CheckCount
 from strategist.records.trace import Ended, Grade, Outcome, Verdict
@@ -33,7 +33,7 @@ MISSING = _Missing()
 
 def grade_turn(domain: Domain, view: TurnView) -> tuple[Verdict, ...]:
     """The verdicts of all turn checks that apply to this turn, the built-in recitation check last."""
-    checks = [check for check in (*domain.checks, RECITATION) if fits(check, view.persona)]
+    checks = [check for check in (*domain.checks, recitation_in(domain.language)) if fits(check, view.persona)]
     verdicts = (_verdict(check, check.turn_test, view, view.turn) for check in checks if check.turn_test is not None)
     return tuple(verdict for verdict in verdicts if verdict is not None)
 

@@ -15,6 +15,8 @@ from strategist.domains.faults import Fault
 from strategist.domains.persona import Split
 from strategist.domains.reading import parse_record, parse_toml, toml_line
 from strategist.domains.slots import Slot, slot_faults
+from strategist.errors import DomainError
+from strategist.languages import language_of
 from strategist.records.base import Record
 
 _RULE = re.compile(r"R(\d+)\.(?:\s+(.*))?$")
@@ -58,6 +60,10 @@ def read_manifest(path: Path, text: str, faults: list[Fault]) -> Manifest | None
     manifest = None if table is None else parse_record(Manifest, table, path, faults, lines=text)
     if manifest is None:
         return None
+    try:
+        language_of(manifest.language)
+    except DomainError as error:
+        faults.append(Fault(file=str(path), line=toml_line(text, ("language",)), message=error.message, hint=error.hint))
     for name, message in slot_faults(manifest.slots):
         faults.append(Fault(file=str(path), line=toml_line(text, ("slots", name)), message=message))
     return manifest

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import re
 
-from strategist.domains.checks import Check, TurnView
+from strategist.domains.checks import Check
+from strategist.languages import language_of
 
 GRAM = 5
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_VERBS = "tell|offer|ask|inform|remind|give|assure|thank|show|send|advise|reassure|apologi[sz]e to|explain to|say to|reply to"
-_ADDRESSES_AGENT = re.compile(
-    rf"\b(?:(?:{_VERBS}) the customer\b|say (?:this|that|it|so) (?:clearly|plainly|first)\b|the customer (?:should|must|needs to)\b)",
-    re.IGNORECASE,
-)
 
 
-def recites(reply: str, guidance: tuple[str, ...]) -> bool:
+def recites(reply: str, guidance: tuple[str, ...], language: str = "en") -> bool:
     """Whether a reply shares five words in a row with a line, case and punctuation ignored, or is worded as an instruction."""
-    if _ADDRESSES_AGENT.search(reply):
+    if re.search(language_of(language).addresses_agent, reply, re.IGNORECASE):
         return True
     said = _grams(reply)
     return any(not said.isdisjoint(_grams(line)) for line in guidance)
@@ -33,15 +29,16 @@ def _grams(text: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(words[start : start + GRAM]) for start in range(len(words) - GRAM + 1))
 
 
-def _no_recitation(view: TurnView) -> bool | None:
-    return not recites(view.reply, view.guidance)
+def recitation_in(language: str) -> Check:
+    """The check for replies in a language."""
+    return Check(
+        id="recitation",
+        about="The reply does not repeat the guidance it was given.",
+        hard=False,
+        rules=(),
+        advice=None,
+        turn_test=lambda view: not recites(view.reply, view.guidance, language),
+    )
 
 
-RECITATION = Check(
-    id="recitation",
-    about="The reply does not repeat the guidance it was given.",
-    hard=False,
-    rules=(),
-    advice=None,
-    turn_test=_no_recitation,
-)
+RECITATION = recitation_in("en")

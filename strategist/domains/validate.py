@@ -35,7 +35,6 @@ def validate_pack(path: Path) -> list[Fault]:
 def _faults(path: Path) -> Iterator[Fault]:
     pack = read_pack(path)
     yield from pack.faults
-    yield from _language_faults(pack)
     yield from _template_faults(pack)
     yield from _check_faults(pack)
     yield from _advice_faults(pack)
@@ -57,13 +56,6 @@ def _has_error(pack: Pack, name: str) -> bool:
 
 def _sample(pack: Pack, template: Template) -> list[Persona]:
     return [draw_persona(pack.deck, template, 0, seed) for seed in _SEEDS]
-
-
-def _language_faults(pack: Pack) -> Iterator[Fault]:
-    if pack.manifest is not None and not pack.manifest.language.startswith("en"):
-        message = f"the scripted customer says thanks, leaves and shows its mood in English, not in {pack.manifest.language!r}"
-        hint = "let a model play the customer, or use the mood `calm` only"
-        yield Fault(file=str(pack.path / MANIFEST), line=0, message=message, hint=hint, severity="warning")
 
 
 def _template_faults(pack: Pack) -> Iterator[Fault]:

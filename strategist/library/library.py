@@ -125,15 +125,25 @@ class Library:
                 )
             return self._set_status(id, "approved", actor=actor, action="approve", reason=reason)
 
-    def edit(self, id: str, strategies: Sequence[Strategy], *, actor: str, reason: str, brief: str = "") -> Entry:  # noqa: A002
+    def edit(
+        self,
+        id: str,  # noqa: A002
+        strategies: Sequence[Strategy],
+        *,
+        actor: str,
+        reason: str,
+        brief: str = "",
+        language: str = "en",
+    ) -> Entry:
         """Change an entry's lines: a new version, proposed and without evidence. The same lines change nothing.
 
-        Raises LibraryError for lines that fail lint. `brief` is the policy whose amounts and times they may name."""
+        Raises LibraryError for lines that fail lint. `brief` is the policy whose amounts and times they may name,
+        `language` the code of the domain's language."""
         with self._store.transaction() as conn:
             old = _get(conn, id)
             if tuple(strategies) == old.strategies:
                 return old
-            _lint(old, strategies, brief)
+            _lint(old, strategies, brief, language)
             changes = {"strategies": tuple(strategies), "evidence": None, "status": "proposed"}
             return self._new_version(conn, old, changes, actor=actor, action="edit", reason=reason)
 
@@ -229,11 +239,11 @@ def _bring_one(conn: Connection, entry: Entry, *, actor: str, reason: str) -> Ca
     return _put(conn, entry, actor=actor, action="import", reason=reason)
 
 
-def _lint(entry: Entry, strategies: Sequence[Strategy], brief: str) -> None:
+def _lint(entry: Entry, strategies: Sequence[Strategy], brief: str, language: str) -> None:
     """What needs no conversation of it: a person's text is held to the rules that an advisor's is."""
     from strategist.library.lint import lint_candidate
 
-    faults = lint_candidate(strategies, teacher_reply=None, customer_texts=(), brief=brief)
+    faults = lint_candidate(strategies, teacher_reply=None, customer_texts=(), brief=brief, language=language)
     if not faults:
         return
     hint = "take out what is named here; a line is one order, with its condition first if it has one"

@@ -3,8 +3,8 @@
 A strategy is one imperative line, with its condition first where it has one; the student reads it, the customer must not. So: no example
 sentences (students copy them), nothing taken from the conversation it was written for (six words in a row, names, codes), no promise of
 money or time that the brief does not make, no link or number to contact, nothing that reads as an order to the model or closes our block.
-What fails is kept with its reason and never becomes an entry. The rules are regular expressions for English lines: they catch what was
-seen, they prove nothing.
+What fails is kept with its reason and never becomes an entry. The rules are regular expressions over the words of the line's language
+(strategist.languages): they catch what was seen, they prove nothing. Orders to the model are looked for in all languages at once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
+from strategist.languages import SUPPORTED, Language, language_of
+from strategist.languages.language import Masking, Wording
 from strategist.placement import has_delimiter
 from strategist.records.base import Record
 from strategist.records.library import Strategy
@@ -49,13 +52,13 @@ class LintFault(Record):
 
 
 def lint_candidate(
-    strategies: Sequence[Strategy], *, teacher_reply: str | None, customer_texts: Sequence[str], brief: str
+    strategies: Sequence[Strategy], *, teacher_reply: str | None, customer_texts: Sequence[str], brief: str, language: str = "en"
 ) -> list[LintFault]:
     """Faults of all lines of a candidate, each message opening with its line's number; also more than five lines, or one line twice."""
     faults = [LintFault(rule="lines", message=f"{len(strategies)} lines, at most {MAX_LINES}")] if len(strategies) > MAX_LINES else []
     seen: set[tuple[str, ...]] = set()
     for number, strategy in enumerate(strategies, start=1):
-        found = lint_strategy(strategy.text, teacher_reply=teacher_reply, customer_texts=customer_texts, brief=brief)
+        found = lint_strategy(strategy.text, teacher_reply=teacher_reply, customer_texts=customer_texts, brief=brief, language=language)
         faults += [LintFault(rule=fault.rule, message=f"line {number}: {fault.message}") for fault in found]
         words = tuple(_words(strategy.text))
         if words in seen:
@@ -64,12 +67,16 @@ def lint_candidate(
     return faults
 
 
-def lint_strategy(text: str, *, teacher_reply: str | None, customer_texts: Sequence[str], brief: str) -> list[LintFault]:
+def lint_strategy(
+    text: str, *, teacher_reply: str | None, customer_texts: Sequence[str], brief: str, language: str = "en"
+) -> list[LintFault]:
     """Faults of one line, in a fixed order; empty if it may be tested.
 
     `customer_texts` are what the customer said in the conversation the line was written for, `teacher_reply` the reply it must not give
-    away, `brief` the policy whose amounts and times may be named.
+    away, `brief` the policy whose amounts and times may be named, `language` the code of the domain's language. Raises DomainError for a
+    language that is not supported.
     """
+    own = language_of(language)
     if not text.strip():
         return [LintFault(rule="empty", message="the line is empty")]
     plain = _plain(text)
@@ -79,68 +86,73 @@ def lint_strategy(text: str, *, teacher_reply: str | None, customer_texts: Seque
         ("one_line", "more than one line" if len(text.splitlines()) > 1 else None),
         ("too_long", _too_long(plain)),
         ("delimiter", "contains our own delimiter" if has_delimiter(text) else None),
-        ("injection", _first(_INJECTION, plain, "reads as an order to the model")),
-        ("contact", _first(_CONTACT, plain, "link, e-mail address or phone number")),
-        ("example", _first(_EXAMPLE, plain, "example sentence or quotation")),
-        ("wording", _wording(plain)),
+        ("injection", _first(_injection(), plain, "reads as an order to the model")),
+        ("contact", _first(_contact(own), plain, "link, e-mail address or phone number")),
+        ("example", _first(_example(own), plain, "example sentence or quotation")),
+        ("wording", _wording(plain, own.advice.wording)),
         ("copy", _copied(plain, spoken, brief)),
-        ("money", _not_in_brief(_amounts(plain), _amounts(brief), "amount that the brief does not name")),
-        ("time", _not_in_brief(_times(plain), _times(brief), "date or deadline that the brief does not name")),
-        ("particular", _particular(plain, spoken, brief)),
+        ("money", _not_in_brief(_amounts(plain, own), _amounts(brief, own), "amount that the brief does not name")),
+        ("time", _not_in_brief(_times(plain, own), _times(brief, own), "date or deadline that the brief does not name")),
+        ("particular", _particular(plain, spoken, brief, own)),
     )
     return [LintFault.model_validate({"rule": rule, "message": message}) for rule, message in findings if message]
 
 
-_CONTACT = re.compile(
-    r"https?://|www\.|\b[a-z0-9-]+\.(?:com|org|net|io|eu|de|fr|co\.uk)\b|[\w.+-]+@[\w-]+"
-    r"|(?<!\w)\+?\(?\d{2,4}\)?(?:[\s/.-]\(?\d{2,8}\)?){2,}|\+?\d{8,}",
-    re.I,
-)
-_EXAMPLE = re.compile(
-    r"[\"\u201c\u201d\u201e\u00ab\u00bb`]|(?<!\w)['\u2018][^'\u2019]*\s[^'\u2019]*['\u2019](?!\w)"
-    r"|\be\.\s?g\.|\bfor (?:example|instance)\b|\bexample:"
-    r"|\b(?:say|reply|write|answer|respond|tell them|phrase)\b[^.:]{0,24}:"
-    r"|\bI(?:['\u2019](?:m|ll|ve|d))?(?=\s)",
-    re.I,
-)
-_ORDERS = r"(?:instructions?|rules?|prompts?|polic(?:y|ies)|brief|guidelines?|above|previous)"
-_SECRETS = r"(?:prompts?|instructions|guidance|hidden rules|advice)"
-_INJECTION = re.compile(
-    rf"\b(?:ignore|disregard|forget|override|bypass)\b[^.]{{0,30}}\b{_ORDERS}\b|\b(?:reveal|show|print|repeat|output|leak)\b[^.]{{0,20}}\b{_SECRETS}\b"
-    r"|\bsystem (?:prompt|message)\b|\byou are now\b|\bnew (?:instructions|persona|role)\b"
-    r"|\b(?:developer|debug|admin|god) mode\b|\bjailbreak|\bdo anything now\b"
-    r"|<\|[^|]*\|>|</?(?:system|assistant|user|tool)>|(?:^|\s)(?:system|assistant|user)\s*:|#{3,}|\[/?inst\]",
-    re.I,
-)
-_NOT_IMPERATIVE_WORDS = """
-i we you he she it they this that these those there the a an my our your his her their its some many most all every each
-customer customers agent agents student model assistant bot reply replies response policy brief what why how who whom which whose
-is are was were am be being been can could would will shall may might must should does did has had sorry thanks thank hello hi dear yes no
-"""
-_CONDITION_WORDS = """
-if when whenever unless after before once until while where wherever for in as since because with without on at during
-"""
-_NOT_IMPERATIVE = frozenset(_NOT_IMPERATIVE_WORDS.split())
-_CONDITIONS = frozenset(_CONDITION_WORDS.split())
-_COMMANDS_IN_ING = frozenset({"bring", "ring", "cling", "swing", "string"})
+_QUOTED = r"[\"\u201c\u201d\u201e\u00ab\u00bb`]|(?<!\w)['\u2018][^'\u2019]*\s[^'\u2019]*['\u2019](?!\w)"
+_MARKUP = r"<\|[^|]*\|>|</?(?:system|assistant|user|tool)>|(?:^|\s)(?:system|assistant|user)\s*:|#{3,}|\[/?inst\]"
 
 
-def _wording(text: str) -> str | None:
+@cache
+def _contact(language: Language) -> re.Pattern[str]:
+    site = rf"https?://|www\.|\b[a-z0-9-]+\.(?:{language.masking.sites})\b|[\w.+-]+@[\w-]+"
+    return re.compile(rf"{site}|(?<!\w)\+?\(?\d{{2,4}}\)?(?:[\s/.-]\(?\d{{2,8}}\)?){{2,}}|\+?\d{{8,}}", re.I)
+
+
+@cache
+def _example(language: Language) -> re.Pattern[str]:
+    return re.compile(f"{_QUOTED}|{language.advice.example}", re.I)
+
+
+@cache
+def _injection() -> re.Pattern[str]:
+    """In every language, whatever the line's is: who attacks chooses the words."""
+    return re.compile("|".join([*(language.advice.injection for language in SUPPORTED.values()), _MARKUP]), re.I)
+
+
+def _wording(text: str, own: Wording) -> str | None:
     """The line, or after a condition one of its later clauses, must open like an order. Told by openings that cannot be one."""
-    clauses = [_words(clause) for clause in re.split(r"[,;:\u2013\u2014]|\bthen\b", text, flags=re.I)]
-    clauses = [clause for clause in clauses if clause]
+    clauses = [clause for clause in re.split(rf"[,;:\u2013\u2014]|\b{own.then}\b", text, flags=re.I) if _words(clause)]
     if not clauses:
         return "no words"
-    if clauses[0][0] not in _CONDITIONS:
-        ok = _commands(clauses[0])
+    first = _words(clauses[0])
+    later = any(_commands(clause, own, opening=False) for clause in clauses[1:])
+    if first[0] not in own.conditions:
+        ok = _commands(clauses[0], own) or (later and first[0] in own.phrases and own.finite.isdisjoint(first))
     else:
-        ok = len(clauses) == 1 or any(_commands(clause) for clause in clauses[1:])
-    return None if ok else f"not an order, with its condition first if it has one: {' '.join(clauses[0][:4])!r} ..."
+        alone = len(clauses) == 1 or first[0] in own.phrases
+        ok = later or (alone and (not own.verb_last or _ends_in_order(clauses[0], own)))
+    return None if ok else f"not an order, with its condition first if it has one: {' '.join(first[:4])!r} ..."
 
 
-def _commands(words: Sequence[str]) -> bool:
-    gerund = words[0].endswith("ing") and words[0] not in _COMMANDS_IN_ING
-    return words[0] not in _NOT_IMPERATIVE and not gerund and words[0][0].isalpha()
+def _commands(clause: str, own: Wording, *, opening: bool = True) -> bool:
+    """Whether a clause can be an order: by its first word, or by its end where this one may stand before an order's object."""
+    words = _words(clause)
+    first = words[0]
+    if first in own.never or not first[0].isalpha() or (own.verb_last and first in own.conditions):
+        return False
+    if own.subjects and re.match(rf"\W*(?:{own.subjects})\b", clause, re.I):
+        return False
+    noun = first.endswith(own.noun_endings) and first not in own.verbs_despite
+    if own.verb_last and (noun or first in own.objects | own.phrases or (not opening and clause.lstrip("( ")[0].isupper())):
+        return _ends_in_order(clause, own)
+    return not noun
+
+
+def _ends_in_order(clause: str, own: Wording) -> bool:
+    """An infinitive at the end or a polite imperative, and no finite verb or subject that would make it a statement."""
+    words = re.findall(r"[^\W_]+", re.sub(r"\(?\bR\d+\)?", "", clause))
+    ends = bool(words) and re.fullmatch(own.verb_last, words[-1]) is not None
+    return own.finite.isdisjoint(_words(clause)) and (ends or re.search(own.asks, clause) is not None)
 
 
 def _too_long(text: str) -> str | None:
@@ -173,37 +185,41 @@ def _ordered_grams(text: str) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + COPY_WORDS]) for i in range(len(words) - COPY_WORDS + 1)]
 
 
-_SMALL_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve"
-_OTHER_NUMBERS = {"fourteen": "14", "fifteen": "15", "twenty": "20", "thirty": "30", "sixty": "60", "ninety": "90", "hundred": "100"}
-_NUMBER_WORDS = {word: str(number) for number, word in enumerate(_SMALL_NUMBERS.split())} | _OTHER_NUMBERS
-_QUANTITY = rf"(?P<n>\d+(?:[.,]\d+)*|\b(?:{'|'.join(_NUMBER_WORDS)})\b)"
-_AMOUNT = re.compile(
-    r"[$\u20ac\u00a3]\s?(?P<a>\d+(?:[.,]\d+)*)"
-    rf"|{_QUANTITY}\s?(?:[$\u20ac\u00a3%]|(?:percent|per cent|usd|eur|gbp|chf|dollars?|euros?|pounds?|cents?)\b)",
-    re.I,
-)
-_SPAN = re.compile(rf"{_QUANTITY}[\s-]*(?:business |working |calendar |full )?(?P<unit>minute|hour|day|week|month|year)s?\b", re.I)
-_MOMENT = re.compile(
-    r"\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d{2}\b|\b\d{1,2}\s?[ap]\.?m\b"
-    r"|\b(?:january|february|march|april|june|july|august|september|october|november|december)\b(?=\s+\d)"
-    r"|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b"
-    r"|\btomorrow\b|\btonight\b|\bovernight\b|\bnext (?:day|week|month|morning)\b|\bend of (?:the )?(?:day|week|month)\b",
-    re.I,
-)
+class _Numbers(NamedTuple):
+    """Expressions for sums, durations and moments."""
+
+    amount: re.Pattern[str]
+    span: re.Pattern[str]
+    moment: re.Pattern[str]
 
 
-def _amounts(text: str) -> list[str]:
-    return [_number(match["a"] or match["n"]) for match in _AMOUNT.finditer(text)]
+_WRITTEN_MOMENT = r"\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d{2}\b"
 
 
-def _times(text: str) -> list[str]:
-    spans = [f"{_number(match['n'])} {match['unit'].lower()}" for match in _SPAN.finditer(text)]
-    return spans + [match[0].lower() for match in _MOMENT.finditer(text)]
+@cache
+def _numbers(language: Language) -> _Numbers:
+    own = language.advice
+    quantity = rf"(?P<n>\d+(?:[.,]\d+)*|\b(?:{'|'.join(own.number_words)})\b)"
+    return _Numbers(
+        re.compile(rf"[$\u20ac\u00a3]\s?(?P<a>\d+(?:[.,]\d+)*)|{quantity}{own.sum_units}", re.I),
+        re.compile(quantity + own.span, re.I),
+        re.compile(f"{_WRITTEN_MOMENT}|{own.moments}", re.I),
+    )
 
 
-def _number(text: str) -> str:
+def _amounts(text: str, language: Language) -> list[str]:
+    return [_number(match["a"] or match["n"], language) for match in _numbers(language).amount.finditer(text)]
+
+
+def _times(text: str, language: Language) -> list[str]:
+    own = _numbers(language)
+    spans = [f"{_number(match['n'], language)} {match['unit'].lower()}" for match in own.span.finditer(text)]
+    return spans + [match[0].lower() for match in own.moment.finditer(text)]
+
+
+def _number(text: str, language: Language) -> str:
     """One form for `five`, `5`, `5.00` and `5,00`; thousands separators are dropped."""
-    plain = _NUMBER_WORDS.get(text.lower(), text)
+    plain = language.advice.number_words.get(text.lower(), text)
     plain = re.sub(r"[.,](?=\d{3}(?:\D|$))", "", plain).replace(",", ".")
     return re.sub(r"\.0+$", "", plain)
 
@@ -213,18 +229,29 @@ def _not_in_brief(named: Sequence[str], allowed: Sequence[str], what: str) -> st
     return f"{what}: {extra[0]}" if extra else None
 
 
-def _particular(text: str, spoken: Sequence[str], brief: str) -> str | None:
-    """Placeholders, codes and names: whatever belongs to one customer. A capitalised word in mid-sentence counts if it was said there."""
-    if placeholder := re.search(r"<[a-z_]+>|\{[a-z_]+\}|\[(?:name|number|date|code|order|amount)[^\]]*\]", text, re.I):
+def _particular(text: str, spoken: Sequence[str], brief: str, language: Language) -> str | None:
+    """Placeholders, codes and names: whatever belongs to one customer."""
+    own = language.advice
+    if placeholder := re.search(rf"<[a-z_]+>|\{{[a-z_]+\}}|\[(?:{own.fields})[^\]]*\]", text, re.I):
         return f"placeholder {placeholder[0]}"
     code = re.search(r"\b(?=[A-Za-z0-9-]*\d)(?=[A-Za-z0-9-]*[A-Z])[A-Za-z0-9-]{5,}\b|#\d+|\b\d{6,}\b", text)
     if code and code[0] not in brief:
         return f"code or number of one case: {code[0]}"
-    heard = {name for part in spoken for name in re.findall(r"\b[A-Z][a-z]+\b", part)}
-    names = [match[0] for match in re.finditer(r"(?<=[a-z,] )[A-Z][a-z]+\b", text)]
-    title = re.search(r"\b(?:Mr|Mrs|Ms|Dr)\b\.?\s+[A-Z]\w+", text)
-    guilty = [title[0]] if title else [name for name in names if name in heard and not re.search(rf"\b{name}\b", brief)]
+    names = [name for name in _heard_names(text, spoken, language.masking) if not re.search(rf"\b{name}\b", brief)]
+    title = re.search(own.titles, text)
+    guilty = [title[0]] if title else names
     return f"name of a person or place in the conversation: {guilty[0]}" if guilty else None
+
+
+def _heard_names(text: str, spoken: Sequence[str], own: Masking) -> list[str]:
+    """Words of the line that were names in the conversation. A capitalised word in mid-sentence counts if it was said there; where every
+    noun has a capital, if somebody was introduced by it."""
+    if own.capitals:
+        heard = {name for part in spoken for name in re.findall(r"\b[A-Z][a-z]+\b", part)}
+        return [match[0] for match in re.finditer(r"(?<=[a-z,] )[A-Z][a-z]+\b", text) if match[0] in heard]
+    found = (match["name"] for part in spoken for pattern in own.introductions for match in re.finditer(pattern, part))
+    heard = {word.lower() for name in found for word in re.findall(r"[^\W\d_]{2,}", name)}
+    return [word for word in re.findall(r"[^\W\d_]+", text) if word[0].isupper() and word.lower() in heard]
 
 
 def _first(pattern: re.Pattern[str], text: str, what: str) -> str | None:

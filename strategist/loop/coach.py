@@ -100,6 +100,7 @@ def _conclude(
         teacher_reply=teacher_reply,
         customer_texts=[m.content for m in scenario.messages if m.role == "user"],
         brief=deps.domain.brief,
+        language=deps.domain.language,
     )
     if faults:
         return Coached.model_validate(

@@ -1,4 +1,6 @@
-"""BM25 over key texts: Lucene's variant, k1 1.5, b 0.75, English stop words.
+"""BM25 over key texts: Lucene's variant, k1 1.5, b 0.75, stop words of the language.
+
+Words count as they are written: no stemming, no parts of compounds, no folding of umlauts. The vectors are there for what words miss.
 
 Source: Robertson and Zaragoza (2009), "The probabilistic relevance framework"; Lù (2024), "BM25S", arXiv:2407.03618, whose way it is to
 weigh every word of every text beforehand. Libraries that do this index once: one entry more cost them a new index over all texts. Here the
@@ -13,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from strategist.languages import language_of
 from strategist.retrieval.mask import words
 
 if TYPE_CHECKING:
@@ -21,10 +24,6 @@ if TYPE_CHECKING:
 
 K1 = 1.5
 B = 0.75
-_STOP_WORD_LIST = """
-a an and are as at be but by for if in into is it no not of on or such that the their then there these they this to was will with
-"""
-_STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
 
 
 class _Counts(NamedTuple):
@@ -38,13 +37,16 @@ class _Counts(NamedTuple):
 class BM25:
     """BM25 scores of a query over n texts."""
 
-    def __init__(self, texts: Sequence[str], before: BM25 | None = None, origin: npt.NDArray[np.int64] | None = None) -> None:
-        """`origin` tells for each text where it stood in `before`, -1 where it is new."""
+    def __init__(
+        self, texts: Sequence[str], before: BM25 | None = None, origin: npt.NDArray[np.int64] | None = None, *, language: str = "en"
+    ) -> None:
+        """`origin` tells for each text where it stood in `before` (of the same language), -1 where it is new."""
         import numpy as np
 
         if before is None or origin is None:
             before, origin = None, np.full(len(texts), -1)
         self._size = len(texts)
+        self._stop_words = language_of(language).stop_words
         self._vocabulary: dict[str, int] = {} if before is None else before._vocabulary  # grows; numbers stay
         fresh = self._count(texts, np.flatnonzero(origin < 0).tolist())
         self._counts: _Counts = fresh if before is None else _joined(_moved(before._counts, origin, before._size), fresh)
@@ -55,7 +57,7 @@ class BM25:
         import numpy as np
 
         total = np.zeros(self._size)
-        for word, times in Counter(_tokens(query)).items():
+        for word, times in Counter(self._tokens(query)).items():
             number = self._vocabulary.get(word, len(self._starts))
             if number < len(self._starts) - 1:  # else no text had it when this was made
                 held = slice(self._starts[number], self._starts[number + 1])
@@ -68,10 +70,13 @@ class BM25:
         rows = [
             (place, self._vocabulary.setdefault(word, len(self._vocabulary)), times)
             for place in places
-            for word, times in Counter(_tokens(texts[place])).items()
+            for word, times in Counter(self._tokens(texts[place])).items()
         ]
         columns = np.array(rows, dtype=np.int64).reshape(-1, 3)
         return _Counts(*columns[np.argsort(columns[:, 1], kind="stable")].T)
+
+    def _tokens(self, text: str) -> list[str]:
+        return [word for word in words(text) if word not in self._stop_words]
 
     def _weigh(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Where each word's texts begin, and the weight of each word in each text."""
@@ -83,10 +88,6 @@ class BM25:
         rare = np.log(1 + (self._size - found_in + 0.5) / (found_in + 0.5))
         damped = K1 * (1 - B + B * length / max(length.mean(), 1e-9)) if self._size else length
         return np.concatenate([[0], np.cumsum(found_in)]), rare[word] * times / (times + damped[text])
-
-
-def _tokens(text: str) -> list[str]:
-    return [word for word in words(text) if word not in _STOP_WORDS]
 
 
 def _moved(counts: _Counts, origin: npt.NDArray[np.int64], size: int) -> _Counts:

@@ -14,13 +14,14 @@ import asyncio
 import os
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from strategist.errors import LibraryError, ModelError, ServerUnavailableError, SettingsError
+from strategist.languages import language_of
 from strategist.retrieval.fields import FieldEmbedder
 from strategist.retrieval.mask import words
 from strategist.retrieval.minilm import DIMENSIONS, MiniLM
@@ -52,11 +53,14 @@ class Embedder(Protocol):
 class HashedEmbedder:
     """Signed feature hashing of words, word pairs and the 3- to 5-grams of each word into 1,024 dimensions.
 
-    Features weigh 1 + log(count); very common English words are left out. Source of the method: Weinberger et al. (2009), "Feature
+    Features weigh 1 + log(count); very common words of the language are left out. Source of the method: Weinberger et al. (2009), "Feature
     hashing for large scale multitask learning". No file, no network, about 0.2 ms a text.
     """
 
-    id = f"hashed-{HASHED_DIMENSIONS}-v1"
+    def __init__(self, language: str = "en") -> None:
+        own = language_of(language)
+        self._common = own.common_words
+        self.id = f"hashed-{HASHED_DIMENSIONS}-v1" if own.code == "en" else f"hashed-{HASHED_DIMENSIONS}-{own.code}-v1"
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`. A text without words gets one fixed vector of its own."""
@@ -65,7 +69,7 @@ class HashedEmbedder:
         out = np.zeros((len(texts), HASHED_DIMENSIONS), dtype=np.float32)
         for row, text in enumerate(texts):
             counts: dict[int, int] = {}
-            for feature in _features(text):
+            for feature in _features(text, self._common):
                 counts[feature] = counts.get(feature, 0) + 1
             hashes = np.fromiter(counts, dtype=np.int64, count=len(counts))
             weights = 1 + np.log(np.fromiter(counts.values(), dtype=np.float64, count=len(counts)))
@@ -164,8 +168,8 @@ class EmbedderChoice(NamedTuple):
     notice: str
 
 
-def open_embedder(settings: RetrievalSettings) -> EmbedderChoice:
-    """Choose the embedder. `auto` never downloads; `minilm` asks Chroma's own download if no file is found.
+def open_embedder(settings: RetrievalSettings, language: str = "en") -> EmbedderChoice:
+    """Choose the embedder for texts of a language. `auto` never downloads; `minilm` asks Chroma's own download if no file is found.
 
     Raises SettingsError for settings that contradict themselves, LibraryError if MiniLM is asked for and cannot be had.
     """
@@ -180,7 +184,7 @@ def open_embedder(settings: RetrievalSettings) -> EmbedderChoice:
         if folder is not None:
             return EmbedderChoice(of_keys(MiniLMEmbedder(folder)), "")
     notice = "" if settings.embedder == "hashed" else HASHED_NOTICE
-    return EmbedderChoice(of_keys(HashedEmbedder()), notice)
+    return EmbedderChoice(of_keys(HashedEmbedder(language)), notice)
 
 
 def of_keys(embedder: Embedder) -> Embedder:
@@ -203,8 +207,8 @@ def require_embedder(choice: EmbedderChoice, stored_id: str | None) -> None:
         )
 
 
-def _features(text: str) -> list[int]:
-    known = [word for word in words(text) if word not in _COMMON]
+def _features(text: str, common: Container[str]) -> list[int]:
+    known = [word for word in words(text) if word not in common]
     features = [hashed for word in known for hashed in _word_features(word)]
     features += [zlib.crc32(f"{a} {b}".encode()) for a, b in pairwise(known)]
     return features or [zlib.crc32(b"<empty>")]
@@ -216,13 +220,6 @@ def _word_features(word: str) -> tuple[int, ...]:
     marked = f"^{word}$"
     grams = {marked[i : i + n] for n in (3, 4, 5) for i in range(len(marked) - n + 1)} | {marked}
     return tuple(zlib.crc32(gram.encode()) for gram in sorted(grams))
-
-
-_COMMON_WORDS = """
-an and are as at be been but by can could do does for from had has have he her his if in into is it its just me my no not of on or our
-please she so that the their them then there these they this to us was we were what when which will with would you your
-"""
-_COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def _unit(rows: Vectors) -> Vectors:

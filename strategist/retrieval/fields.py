@@ -88,11 +88,16 @@ class FieldEmbedder:
 class FieldBM25:
     """BM25 of a key over n keys, field by field. `before` and `origin` as with `BM25`: what is taken over from an earlier one."""
 
-    def __init__(self, keys: Sequence[str], before: FieldBM25 | None = None, origin: npt.NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self, keys: Sequence[str], before: FieldBM25 | None = None, origin: npt.NDArray[np.int64] | None = None, *, language: str = "en"
+    ) -> None:
         self._size = len(keys)
         earlier: Sequence[BM25 | None] = before._fields if before is not None and before._fields else [None] * len(WEIGHTS)
         texts = zip(*map(fields_of, keys), strict=True)
-        self._fields: list[BM25] = [BM25(field, old, origin) for field, old in zip(texts, earlier, strict=False)]  # no keys: no fields
+        self._fields: list[BM25] = [
+            BM25(field, old, origin, language=language)
+            for field, old in zip(texts, earlier, strict=False)  # no keys: no fields
+        ]
 
     def scores(self, key: str) -> npt.NDArray[np.float64]:
         """Weighted sums of shape (n,), 0 where no word is shared."""

@@ -12,9 +12,11 @@ lowers the risk that personal data is kept, it does not rule it out.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Container, Sequence
+from functools import cache, lru_cache
+from typing import NamedTuple
 
+from strategist.languages import Language, language_of
 from strategist.records.chat import Message
 
 AGENT_WORDS = 80
@@ -22,61 +24,56 @@ AGENT_WORDS = 80
 CUSTOMER_WORDS = 120
 """Of a customer's message the first words are kept: below the 256 tokens that MiniLM reads."""
 
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
-    r"|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
-)
-_DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-_CURRENCY = r"(?:usd|eur|gbp|chf|dollars?|euros?|pounds?|cents?|bucks)"
+_Rules = tuple[tuple[str, re.Pattern[str]], ...]
 
-_RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "<url>",
-        re.compile(
-            r"(?:https?://|www\.)[^\s<>\"']+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|eu|de|fr|co\.uk)\b(?!@)(?:/[^\s<>]*)?", re.I
-        ),
-    ),
-    ("<email>", re.compile(r"[\w.+%-]+@(?:[\w-]+(?:\.[\w-]+)*|<url>)")),
-    ("<money>", re.compile(rf"[$€£]\s?\d[\d.,]*\d|[$€£]\s?\d|\b\d+(?:[.,]\d+)*\s?(?:[$€£]|{_CURRENCY}\b)", re.I)),
-    (
-        "<date>",
-        re.compile(
-            rf"\b\d{{4}}-\d{{1,2}}-\d{{1,2}}\b|\b\d{{1,2}}[./]\d{{1,2}}(?:[./]\d{{2,4}})?\b"
-            rf"|\b{_MONTH}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?"
-            rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}\b(?:,?\s+\d{{4}}\b)?|\b{_DAY}\b",
-            re.I,
-        ),
-    ),
-    ("<time>", re.compile(r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b)?|\b\d{1,2}\s?[ap]\.?m\b", re.I)),
-    ("<number>", re.compile(r"\b\d+(?:st|nd|rd|th)\b", re.I)),
+
+class _Patterns(NamedTuple):
+    """Placeholders with what they stand for, in order; then introductions of names."""
+
+    rules: _Rules
+    introductions: tuple[re.Pattern[str], ...]
+
+
+@cache
+def _patterns(language: Language) -> _Patterns:
+    own = language.masking
+    url = rf"(?:https?://|www\.)[^\s<>\"']+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:{own.sites})\b(?!@)(?:/[^\s<>]*)?"
+    money = rf"[$€£]\s?\d[\d.,]*\d|[$€£]\s?\d|\b\d+(?:[.,]\d+)*{own.amount_end}"
+    rules = (
+        ("<url>", re.compile(url, re.I)),
+        ("<email>", re.compile(r"[\w.+%-]+@(?:[\w-]+(?:\.[\w-]+)*|<url>)")),
+        ("<money>", re.compile(money, re.I)),
+        *((placeholder, re.compile(pattern, re.I)) for placeholder, pattern in own.forms),
+        *_NUMBERS,
+    )
+    return _Patterns(rules, tuple(map(re.compile, own.introductions)))
+
+
+_NUMBERS: _Rules = (
     ("<code>", re.compile(r"#?\b(?=[A-Za-z0-9_-]*\d)(?=[A-Za-z0-9_-]*[A-Za-z])[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*\b")),
     ("<phone>", re.compile(r"(?<!\w)\+?\(?\d{2,4}\)?(?:[\s/.-]\(?\d{2,8}\)?){2,5}(?!\w)|(?<!\w)\+\d{7,15}(?!\w)")),
     ("<code>", re.compile(r"#?\b\d{6,}(?:-\d+)*\b|#\d+\b|\b\d+(?:-\d+)+\b")),
     ("<number>", re.compile(r"\d+(?:[.,]\d+)*%?|\d")),
 )
-_NAME = r"[\w'\u2019-]*(?:\s+[A-Z][\w'\u2019-]*)*"
-_INTRODUCTIONS = (
-    re.compile(rf"(?P<intro>\b(?:Mr|Mrs|Ms|Dr)\b\.?)\s+(?P<name>[A-Z]{_NAME})"),
-    re.compile(rf"(?P<intro>(?i:\bnames?\s+(?:is|are)|\bname's|\bname:))\s+(?P<name>[^\W\d_]{_NAME})"),
-    re.compile(rf"(?P<intro>\b(?:[Ii](?:['\u2019]m| am)|[Tt]his is|[Dd]ear|[Hh]i|[Hh]ello))\s+(?P<name>[A-Z]{_NAME})"),
-)
 _TOKEN = re.compile(r"<[a-z]+>|[^\W\d_][\w'\u2019-]*|[^\w\s]|\s+|.", re.DOTALL)
 _SENTENCE_END = frozenset(".!?:;\n\u2022*-\u2013\u2014(\"\u201c'\u2018[|")
-_NO_NAMES = frozenset({"I", "Ok", "Okay", "Sorry", "Hi", "Hello", "Dear", "Thanks", "Mr", "Mrs", "Ms", "Dr"})
 
 
 @lru_cache(maxsize=4096)
 def mask(text: str, language: str = "en") -> str:
-    """Replace personal and particular parts by typed placeholders.
+    """Replace personal and particular parts by typed placeholders, as the language writes them.
 
-    `language` is the domain's: outside English the guess by capitals in mid-sentence is left out (German capitalises every noun).
+    `language` is the domain's code; outside English the guess by capitals in mid-sentence is left out (German capitalises every noun).
+    Raises DomainError for a language that is not supported.
     """
-    for placeholder, pattern in _RULES:
+    own = language_of(language)
+    patterns = _patterns(own)
+    for placeholder, pattern in patterns.rules:
         text = pattern.sub(placeholder, text)
-    for pattern in _INTRODUCTIONS:
-        text = pattern.sub(_keep_intro, text)
-    if language == "en":
-        text = _mask_capitals(text)
+    for pattern in patterns.introductions:
+        text = pattern.sub(lambda match: _keep_intro(match, own.masking.no_names), text)
+    if own.masking.capitals:
+        text = _mask_capitals(text, own.masking.no_names)
     return _without_digits(text)
 
 
@@ -110,13 +107,13 @@ def words(text: str) -> list[str]:
 _WORD = re.compile(r"<[a-z]+>|[^\W_]{2,}")
 
 
-def _keep_intro(match: re.Match[str]) -> str:
-    if match["name"].rstrip(".") in _NO_NAMES:
+def _keep_intro(match: re.Match[str], no_names: Container[str]) -> str:
+    if match["name"].rstrip(".") in no_names:
         return match[0]
     return f"{match['intro']} <name>"
 
 
-def _mask_capitals(text: str) -> str:
+def _mask_capitals(text: str, no_names: Container[str]) -> str:
     """Capitalised words that do not open a sentence are taken for names; runs of them become one placeholder."""
     out: list[str] = []
     opening = True
@@ -125,7 +122,7 @@ def _mask_capitals(text: str) -> str:
             opening = opening or "\n" in token
             out.append(token)
             continue
-        if not opening and _looks_like_a_name(token):
+        if not opening and _looks_like_a_name(token, no_names):
             token = "<name>"  # noqa: PLW2901
             if out[-1].isspace() and len(out) > 1 and out[-2] == "<name>":
                 out.pop()
@@ -135,9 +132,9 @@ def _mask_capitals(text: str) -> str:
     return "".join(out)
 
 
-def _looks_like_a_name(token: str) -> bool:
+def _looks_like_a_name(token: str, no_names: Container[str]) -> bool:
     plain = re.split(r"['\u2019]", token)[0]
-    return token[0].isupper() and any(c.islower() for c in plain) and plain not in _NO_NAMES
+    return token[0].isupper() and any(c.islower() for c in plain) and plain not in no_names
 
 
 def _without_digits(text: str) -> str:

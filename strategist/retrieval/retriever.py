@@ -105,7 +105,7 @@ class Retriever:
         vectors = await _key_vectors([row for row, place in zip(rows, origin.tolist(), strict=True) if place < 0], embedder, index)
         if before is not None:
             vectors = _taken_over(before._vectors, origin, vectors)
-        words = FieldBM25([row.text for row in rows], None if before is None else before._bm25, origin)
+        words = FieldBM25([row.text for row in rows], None if before is None else before._bm25, origin, language=language)
         if index.stamp != stamp:
             index.update([row.id for row in rows], vectors, stamp)
         gaps = () if snapshot.floor is None or settings.floor is not None else snapshot.floor.gaps

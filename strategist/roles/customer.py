@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import NamedTuple
 
 from strategist.domains.persona import CustomerTurn, Persona
 from strategist.errors import ModelError
+from strategist.languages import Language, language_of
 from strategist.models.protocol import Chat
 from strategist.records.chat import Message, ModelRequest, Purpose
 from strategist.roles.prompts import fenced, load_prompt, transcript
@@ -20,24 +23,32 @@ MAX_WORDS = 80
 """Longer messages are cut: real customers in a chat write less."""
 
 _END = re.compile(r"\[\s*(end|leave)\s*\]", re.IGNORECASE)
-_NAME_TAG = re.compile(r"^\s*\W{0,2}(customer|me|user)\W{0,2}:\W{0,2}\s*", re.IGNORECASE)
-_NEXT_SPEAKER = re.compile(r"\n\s*\W{0,2}(agent|assistant|support|customer)\W{0,2}:", re.IGNORECASE)
-_AGENT_VOICE = re.compile(
-    r"^\W*(agent|assistant|support|representative)\W{0,2}:"
-    r"|\bhow (can|may) (i|we) (help|assist) you\b"
-    r"|\bthank(s| you) for (contacting|reaching out|your patience)\b"
-    r"|\b(we|i) apologi[sz]e for (the|any) inconvenience\b"
-    r"|\bis there anything else (i|we) can\b"
-    r"|\bas an ai\b",
-    re.IGNORECASE,
-)
+
+
+class _Patterns(NamedTuple):
+    """What stands before the customer's own words, where another speaker's begin, and what only an agent says."""
+
+    name_tag: re.Pattern[str]
+    next_speaker: re.Pattern[str]
+    agent_voice: re.Pattern[str]
+
+
+@cache
+def _patterns(language: Language) -> _Patterns:
+    own = language.customer
+    return _Patterns(
+        re.compile(rf"^\s*\W{{0,2}}({own.tags})\W{{0,2}}:\W{{0,2}}\s*", re.IGNORECASE),
+        re.compile(rf"\n\s*\W{{0,2}}(?:{own.speakers})\W{{0,2}}:", re.IGNORECASE),
+        re.compile(rf"^\W*({own.agents})\W{{0,2}}:|{own.agent_voice}", re.IGNORECASE),
+    )
 
 
 class LLMCustomer:
-    """A Customer by a model."""
+    """A Customer by a model, which writes in `language`."""
 
-    def __init__(self, chat: Chat, *, temperature: float = 0.8, max_tokens: int = 160) -> None:
+    def __init__(self, chat: Chat, *, language: str = "en", temperature: float = 0.8, max_tokens: int = 160) -> None:
         self.chat = chat
+        self.language = language
         self.temperature = temperature
         self.max_tokens = max_tokens
 
@@ -46,14 +57,15 @@ class LLMCustomer:
         reply = await self.chat.ask(self.request(persona, messages), purpose=purpose, sample=sample)
         if reply.finish == "refusal":
             raise ModelError(f"{self.chat.model_name} refused to play the customer", kind="customer")
-        return read_turn(reply.text)
+        return read_turn(reply.text, self.language)
 
     def request(self, persona: Persona, messages: Sequence[Message]) -> ModelRequest:
         """Card as the system message, chat so far as the user message."""
         chat = transcript(messages, tools=False) or "(Nothing yet: you open the chat.)"
         ask = load_prompt("customer_turn").render(conversation=fenced("chat", chat))
+        tells = language_of(self.language).tells_customer
         return ModelRequest(
-            messages=(Message(role="system", content=card(persona)), Message(role="user", content=ask)),
+            messages=(Message(role="system", content=card(persona)), Message(role="user", content=f"{ask} {tells}" if tells else ask)),
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             stop=("\nAgent:",),
@@ -74,12 +86,13 @@ def card(persona: Persona) -> str:
     )
 
 
-def read_turn(text: str) -> CustomerTurn:
+def read_turn(text: str, language: str = "en") -> CustomerTurn:
     """What the model wrote, as a customer's turn: marks read, name in front and other speakers' lines cut off, at most MAX_WORDS words."""
+    patterns = _patterns(language_of(language))
     mark = _END.search(text)
-    said = _NAME_TAG.sub("", text[: mark.start()] if mark else text, count=1)
-    said = _NEXT_SPEAKER.split(said, maxsplit=1)[0].strip().strip('"').strip()
-    if _AGENT_VOICE.search(said):
+    said = patterns.name_tag.sub("", text[: mark.start()] if mark else text, count=1)
+    said = patterns.next_speaker.split(said, maxsplit=1)[0].strip().strip('"').strip()
+    if patterns.agent_voice.search(said):
         raise ModelError(f"the customer spoke as the agent: {said[:80]!r}", kind="customer")
     if not said and not mark:
         raise ModelError("the customer said nothing", kind="customer")

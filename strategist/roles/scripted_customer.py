@@ -14,36 +14,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from strategist.domains.persona import CustomerTurn, HiddenFact, Mood, Need, Persona
+from strategist.domains.persona import CustomerTurn, HiddenFact, Need, Persona
+from strategist.languages import language_of
+from strategist.languages.language import Customer
 from strategist.records.base import stable_int
 from strategist.records.chat import Message, Purpose, ToolCall
 
-_MOODS: dict[Mood, tuple[str, ...]] = {
-    "calm": (),
-    "worried": ("I'm really worried about this.", "This makes me nervous.", "Please, this matters a lot to me."),
-    "annoyed": ("Honestly, this is getting tiresome.", "I have to say I'm not impressed.", "I don't have all day."),
-    "angry": ("This is ridiculous.", "I'm furious, to be honest.", "Unbelievable."),
-}
-_THANKS: dict[Mood, tuple[str, ...]] = {
-    "calm": ("Thank you, that's all I needed.", "Great, thanks for your help."),
-    "worried": ("Thank you, that's a relief.", "Thanks, I feel better now."),
-    "annoyed": ("All right, thanks.", "Fine, that settles it. Thanks."),
-    "angry": ("Well, at least that is settled now. Thanks.", "Fine. Thank you."),
-}
-_LEAVING: dict[Mood, tuple[str, ...]] = {
-    "calm": ("I don't think this is going anywhere. Goodbye.", "I'll try somewhere else. Goodbye."),
-    "worried": ("This isn't helping me. I'll have to find another way.", "I can't wait any longer. Goodbye."),
-    "annoyed": ("Forget it. You're wasting my time.", "I've had enough of this. Goodbye."),
-    "angry": ("That's it, I'm done with you.", "I'm not going on with this. Goodbye."),
-}
-
 
 class ScriptedCustomer:
-    """A Customer that follows its card; the same conversation always gets the same answer."""
+    """A Customer that follows its card; the same conversation always gets the same answer. `language` is that of its own phrases."""
+
+    def __init__(self, language: str = "en") -> None:
+        self.language = language
 
     async def next(self, persona: Persona, messages: Sequence[Message], *, purpose: Purpose, sample: int = 0) -> CustomerTurn:
         """The customer's next message. Purpose and sample number make no difference: all variation comes from the persona."""
-        return customer_turn(persona, messages)
+        return customer_turn(persona, messages, self.language)
 
 
 class _AgentTurn(NamedTuple):
@@ -71,20 +57,21 @@ class _Stand:
     tools: frozenset[str] = frozenset()
 
 
-def customer_turn(persona: Persona, messages: Sequence[Message]) -> CustomerTurn:
+def customer_turn(persona: Persona, messages: Sequence[Message], language: str = "en") -> CustomerTurn:
     """The customer's next message: the opening where no customer has spoken yet, else the answer to the last agent turn.
 
     An agent turn may hold several assistant messages and tool results; one without any text counts as unhelpful."""
-    said = CustomerTurn(text=_opening(persona), acts=(f"need:{persona.needs[0].id}",))
+    phrases = language_of(language).customer
+    said = CustomerTurn(text=_opening(persona, phrases), acts=(f"need:{persona.needs[0].id}",))
     stand = _Stand(patience=persona.patience)
     for turn in _agent_turns(messages):
-        stand, said = _answer(persona, stand, turn)
+        stand, said = _answer(persona, phrases, stand, turn)
         if said.ended is not None:
             break
     return said
 
 
-def _answer(persona: Persona, stand: _Stand, turn: _AgentTurn) -> tuple[_Stand, CustomerTurn]:
+def _answer(persona: Persona, phrases: Customer, stand: _Stand, turn: _AgentTurn) -> tuple[_Stand, CustomerTurn]:
     """One step of the script: where the customer stands afterwards, and what it says."""
     readable = bool(turn.text.strip())
     tools = stand.tools | turn.tools
@@ -102,11 +89,13 @@ def _answer(persona: Persona, stand: _Stand, turn: _AgentTurn) -> tuple[_Stand, 
     if not helped and (stand.asked or not readable):
         now = replace(now, patience=now.patience - 1)
     if now.patience == 0:
-        return now, CustomerTurn(text=_choose(persona, now, _LEAVING[persona.mood]), acts=("leave",), ended="out_of_patience")
-    return _speak(persona, now, told, all_met=all_met, readable=readable)
+        return now, CustomerTurn(text=_choose(persona, now, phrases.leaving[persona.mood]), acts=("leave",), ended="out_of_patience")
+    return _speak(persona, phrases, now, told, all_met=all_met, readable=readable)
 
 
-def _speak(persona: Persona, stand: _Stand, told: tuple[HiddenFact, ...], *, all_met: bool, readable: bool) -> tuple[_Stand, CustomerTurn]:
+def _speak(
+    persona: Persona, phrases: Customer, stand: _Stand, told: tuple[HiddenFact, ...], *, all_met: bool, readable: bool
+) -> tuple[_Stand, CustomerTurn]:
     """Facts that were asked for, then one of: the trap, thanks, the next need, the current need again."""
     texts = [_choose(persona, stand, fact.wordings) for fact in told]
     acts = [f"reveal:{fact.id}" for fact in told]
@@ -117,34 +106,34 @@ def _speak(persona: Persona, stand: _Stand, told: tuple[HiddenFact, ...], *, all
         acts.append(f"trap:{trap.id}")
         after = replace(after, sprung=True, asked=False)
     elif all_met and not told:
-        return after, CustomerTurn(text=_choose(persona, stand, _THANKS[persona.mood]), acts=("thanks",), ended="done")
+        return after, CustomerTurn(text=_choose(persona, stand, phrases.thanks[persona.mood]), acts=("thanks",), ended="done")
     elif not all_met and stand.need == stand.opened:
         texts.append(_choose(persona, stand, persona.needs[stand.need].wordings))
         acts.append(f"need:{persona.needs[stand.need].id}")
         after = replace(after, opened=stand.opened + 1)
     elif not all_met and (not told or _draw(persona, stand.number, "join") % 2):
-        texts.append(_insist(persona, stand, after_fact=bool(told)))
+        texts.append(_insist(persona, phrases, stand, after_fact=bool(told)))
         acts.append(f"again:{persona.needs[stand.need].id}")
         after = replace(after, repeats=stand.repeats + 1)
     return after, CustomerTurn(text=" ".join(texts), acts=tuple(acts))
 
 
-def _opening(persona: Persona) -> str:
+def _opening(persona: Persona, phrases: Customer) -> str:
     wordings = persona.needs[0].wordings
     text = wordings[_draw(persona, 0, "wording") % len(wordings)]
-    return _coloured(persona, 0, text) if _draw(persona, 0, "colour") % 2 else text
+    return _coloured(persona, phrases, 0, text) if _draw(persona, 0, "colour") % 2 else text
 
 
-def _insist(persona: Persona, stand: _Stand, *, after_fact: bool) -> str:
+def _insist(persona: Persona, phrases: Customer, stand: _Stand, *, after_fact: bool) -> str:
     """The current need again; wordings are used in turn, so that none follows itself where there are several."""
     need = persona.needs[stand.need]
     wordings = need.again or need.wordings
     text = wordings[(_draw(persona, 0, need.id) + stand.repeats) % len(wordings)]
-    return text if after_fact else _coloured(persona, stand.number, text)
+    return text if after_fact else _coloured(persona, phrases, stand.number, text)
 
 
-def _coloured(persona: Persona, number: int, text: str) -> str:
-    prefixes = _MOODS[persona.mood]
+def _coloured(persona: Persona, phrases: Customer, number: int, text: str) -> str:
+    prefixes = phrases.moods[persona.mood]
     return f"{prefixes[_draw(persona, number, 'mood') % len(prefixes)]} {text}" if prefixes else text
 
 

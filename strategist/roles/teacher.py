@@ -13,6 +13,7 @@ from typing import Literal
 
 from strategist.domains.domain import Domain
 from strategist.errors import ModelError
+from strategist.languages import language_of
 from strategist.models.protocol import Chat
 from strategist.models.structured import ask_json
 from strategist.records.base import Record
@@ -98,6 +99,8 @@ class LLMTeacher:
             attempts="\n\n".join(self._attempt(number, attempt) for number, attempt in enumerate(attempts, 1)),
             max_lines=str(self.max_lines),
         )
+        if tells := language_of(self.domain.language).tells_advisor:
+            text = f"{text}\n\n{tells}"
         return ModelRequest(messages=(Message(role="user", content=text),), temperature=self.temperature, max_tokens=self.max_tokens)
 
     def _attempt(self, number: int, attempt: Attempt) -> str:

@@ -27,7 +27,7 @@ SINGLE_FAULTS = [
     ("domain.toml", 'title = "Crumb & Co."\n', "", "domain.toml:1: error: `title` is missing"),
     ("domain.toml", '"B####"', "4", "domain.toml:13: error: `slots.order.pattern`: Input should be a valid string (got 4)"),
     ("domain.toml", '"Thursday", ', '"{weekday}", ', "domain.toml:14: error: the slot `day` uses {weekday}, which is not a slot before it"),
-    ("domain.toml", '"en"', '"de"', "domain.toml: warning: the scripted customer says thanks"),
+    ("domain.toml", '"en"', '"fr"', "domain.toml:3: error: the language 'fr' is not supported; there are `en` (English), `de` (German)"),
     ("brief.md", "R3. An", "R2. An", "brief.md:7: error: R2 is already used in line 6"),
     ("brief.md", "R2. Before", "R9. Before", "brief.md:7: error: R3 comes after R9: rule numbers ascend"),
     ("brief.md", "R4. Say what happens next, in at most 60 words.", "R4.", "brief.md:8: error: R4 has no text"),

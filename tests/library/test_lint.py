@@ -134,7 +134,9 @@ def test_the_handbooks_of_the_packs_pass(name: str) -> None:
     domain = load_domain(builtin_packs()[name])
     assert domain.handbook
     assert [
-        fault for line in domain.handbook for fault in lint_strategy(line, teacher_reply=None, customer_texts=[], brief=domain.brief)
+        fault
+        for line in domain.handbook
+        for fault in lint_strategy(line, teacher_reply=None, customer_texts=[], brief=domain.brief, language=domain.language)
     ] == []
 
 
