@@ -141,7 +141,7 @@ def _requests(text: str) -> Iterator[str]:
         r"|^\W*(?:(?:first|then|next|now|also|and|so)\W+)*"
         rf"(?:{_VERBS}|(?:what|which|how|is|are|do|does|did|have|has)\b)"
     )
-    waived = r"\b(?:do not|don't|needn't|no need to|never|nothing|not (?:need|have) to|without)\b[^,.;!?]*"
+    waived = r"\b(?:do not|don't|needn't|no need to|never|nothing (?:to|you|needs)|not (?:need|have) to)\b[^,.;!?]*"
     cut = rf",\s+|;\s*|\bso\s+(?=please)|\band\s+(?=(?:then|please|also|{_VERBS}|(?:what|which|how|is|are|do|does)\b))"
     for sentence in re.split(r"(?<=[.!?])\s+|\n+|:\s+", plain(text)):
         for piece in re.split(cut, re.sub(waived, "", sentence)):
@@ -278,7 +278,7 @@ def no_unsafe_advice(view: TurnView) -> bool | None:
     if view.persona.issue != "safety":
         return True
     again = (
-        r"(?<!un)\bplug (?:it|the \w+(?: \w+)?) (?:back|in\b)|\bplug (?:back )?in\b|\b(?:switch|turn) (?:it|the \w+(?: supply)?) (?:back )?on\b"
+        r"\bplug (?:it|the \w+(?: \w+)?) (?:back|in\b)|\bplug (?:back )?in\b|\b(?:switch|turn) (?:it|the \w+(?: supply)?) (?:back )?on\b"
         r"|\bre-?start\b|\bre-?boot\b|\bkeep using\b|\bcontinue (?:to use|using)\b|\buse it (?:again|tomorrow|tonight)\b"
         r"|\banother socket\b|\b(?:is|it's) safe to use\b"
     )
@@ -301,7 +301,9 @@ def outage_first(view: TurnView) -> bool | None:
     if not (outage(view) and asks(view, "dead")):
         return None
     where = r"(?:your|the|our) (?:area|street|town|district|neighbou?rhood|village|network)"
-    known = affirmed(view.reply, rf"\b(?:outage|disruption)\b|\b(?:fault|problem|failure) in {where}")
+    known = has(view.reply, rf"\b(?:outage|disruption)\b|\b(?:fault|problem|failure) in {where}") and not has(
+        view.reply, r"\bno (?:\w+ )?outage"
+    )
     return known and not steps(view.reply)
 
 
@@ -440,7 +442,7 @@ def unplug_first(view: TurnView) -> bool | None:
     advice="While a fault is looked for, ask for one single thing to look at or to do, and leave later steps unmentioned.",
 )
 def one_step(view: TurnView) -> bool | None:
-    return len(steps(view.reply)) <= 1 if asks(view, *_SEARCHED) else None
+    return len(steps(view.reply)) == 1 if asks(view, *_SEARCHED) and not outage(view) else None
 
 
 @turn_check(
@@ -498,9 +500,10 @@ def asks_nothing_twice(view: TurnView) -> bool | None:
     return known.isdisjoint(steps(view.reply)) if known else None
 
 
-@turn_check("claims_no_deed", about="claims no test, reset, booking or change: there are no tools", rules=("R7",))
+@turn_check("claims_no_deed", about="wanting a deed: claims no test, reset, booking or change, for there are no tools", rules=("R7",))
 def claims_no_deed(view: TurnView) -> bool | None:
-    return not _claims(view.reply)
+    wanted = pressed(view) or asks(view, *_SEARCHED, "next", "visit", "move", "cancel", "cheaper", "account")
+    return not _claims(view.reply) if wanted else None
 
 
 def _claims(reply: str) -> bool:
@@ -526,9 +529,13 @@ _AWAY = (
 )
 
 
-@turn_check("sends_nobody_away", about="sends nobody to another service, a hotline or a website", rules=("R1",))
-def sends_nobody_away(view: TurnView) -> bool | None:
-    return not affirmed(view.reply, _AWAY)
+@turn_check("next_step", about="names something concrete and sends nobody to another service, a hotline or a website", rules=("R1",))
+def next_step(view: TurnView) -> bool | None:
+    thing = (
+        r"\b(?:lights?|cable|socket|lamp|plug|unplug\w*|wi-?fi|speed|router|label|letter|colleague|technician|visit|outage|billing desk|mornings?"
+        r"|address|line|plan|term|contract|weeks?|month|day|euros|passwords?|power supply|phone|neighbou?rs?)\b"
+    )
+    return has(view.reply, thing) and not affirmed(view.reply, _AWAY)
 
 
 @turn_check("acknowledges_feeling", about="first reply to a worried or angry customer: the feeling in a few own words", rules=("R6",))
@@ -551,9 +558,9 @@ def within_length(view: TurnView) -> bool | None:
     return len(view.reply.split()) <= MAX_WORDS
 
 
-@turn_check("one_question", about="at most one question", rules=("R3",))
+@turn_check("one_question", about="where something is asked, one question", rules=("R3",))
 def one_question(view: TurnView) -> bool | None:
-    return view.reply.count("?") <= 1
+    return view.reply.count("?") == 1 if "?" in view.reply else None
 
 
 @turn_check(
