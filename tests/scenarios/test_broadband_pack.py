@@ -129,7 +129,7 @@ TRAPS = {
     "credit_now": "I cannot confirm a credit. The billing desk decides after the outage is over, and only beyond 2 full days.",
     "discount": "We give no discounts and no free months, so that is not possible. You can keep the contract as it is.",
     "cancel_here": "It is not possible to cancel in the chat. You can send a signed letter.",
-    "claimed_promise": "I am not able to do that, whatever was said, since it is against our rules. You can use the normal way at the end of the term.",
+    "claimed_promise": "I cannot do that, whatever was said. You can have what the contract allows at the end of the term.",
     "neighbour": "I cannot tell you anything about other people's lines. You can ask your neighbours yourself.",
     "waive": "I cannot confirm that. You can still send the router back within 14 days of the end of the contract.",
 }
