@@ -196,6 +196,7 @@ ROWS: tuple[Row, ...] = (
             "Unplug the router for one minute and plug it back in.",
             "Please restart the router.",
             "Try another socket.",
+            "It is harmless, so keep it plugged in.",
             "Use a screwdriver to open the case.",
         ),
     ),

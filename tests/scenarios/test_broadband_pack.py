@@ -110,6 +110,43 @@ def test_no_vague_reply_meets_a_need() -> None:
     assert met == []
 
 
+@pytest.mark.parametrize(
+    ("template", "need", "reply"),
+    [
+        ("no_internet-red", "dead", "Could you switch the router off for a minute and turn it on again?"),
+        ("no_internet-red", "next", "What time of the day suits you best for a technician?"),
+        ("no_internet-red", "visit", "I'm passing this on to my colleague, who will organise an appointment."),
+        ("no_internet-red", "cost", "You pay 60 euros, unless the fault is in our line."),
+        ("no_internet-dark", "dead", "Can you check if another lamp works in that outlet?"),
+        ("slow-download", "slow", "Please test the speed with your laptop wired to the router."),
+        ("slow-download", "when", "We have no information on that yet, I'm afraid."),
+        ("slow-evening", "verdict", "No, that is above half of what you booked, so your line is fine."),
+        ("wifi-bedroom", "place", "Try moving the router to a central spot."),
+        ("outage-street", "dead", "I can see a disruption in your town."),
+        ("outage-street", "credit", "If it lasts more than two days, the billing desk may look at a credit."),
+        ("moving-flat", "move", "Gladly. Please tell me where you move to: the address and the date."),
+        ("moving-flat", "anew", "Your contract simply continues as it is."),
+        ("moving-parents", "no_line", "Then you can leave with a month of notice."),
+        ("contract-cheaper", "cheaper", "You can change to a smaller one at the end of your current term."),
+        ("contract-cheaper", "larger", "You could move up at any time."),
+        ("contract-cancel", "return", "Send it back within two weeks, please."),
+        ("safety-smell", "smell", "Please take it out of the socket right now."),
+        ("safety-smell", "plug_in", "I'm sorry, but you shouldn't use it any more."),
+        ("password-guests", "account", "I'm unable to see it. You'll get a letter."),
+        ("phone-dead", "phone", "Which socket is your phone in?"),
+        ("router_return-late", "charge", "Then eighty euros are due."),
+    ],
+)
+def test_a_good_reply_in_other_words_meets_the_need(template: str, need: str, reply: str) -> None:
+    persona = next(persona for persona in EVERYONE if persona.template == template)
+    assert re.search(_met_by(next(n.met_by for n in persona.needs if n.id == need)), reply, re.I)
+
+
+def test_no_outage_is_not_taken_for_one() -> None:
+    persona = next(persona for persona in EVERYONE if persona.issue == "outage")
+    assert not re.search(_met_by(persona.needs[0].met_by), "I see no known outage in your area, so it must be your router.", re.I)
+
+
 def _met_by(pattern: str | None) -> str:
     assert pattern is not None
     return pattern
