@@ -52,8 +52,8 @@ _VERBS = (
     r"|make sure|ensure|tell|let)\b"
 )
 _RESTART = (
-    r"\bre-?start|\bre-?boot|\bpower[- ]cycl|\b(?:unplug|switch|turn|disconnect|pull|take)\w*\b(?! (?:\w+ ){0,2}(?:line )?cable)"
-    r"[^.!?]{0,30}\b(?:router|modem|power|mains|plug|off|it)\b"
+    r"\bre-?start|\bre-?boot|\bpower[- ]cycl|\b(?:unplug|disconnect)\w*\b(?! (?:\w+ ){0,3}cable)"
+    r"[^.!?]{0,30}\b(?:router|modem|power|mains|it)\b|\b(?:switch|turn)\w*\b[^.!?]{0,30}\boff\b|\b(?:pull|take)\w*\b[^.!?]{0,30}\b(?:plug|socket|mains|power)\b"
 )
 _STEPS = {
     "lights": (
@@ -469,7 +469,7 @@ def one_step(view: TurnView) -> bool | None:
 def declines_and_offers(view: TurnView) -> bool | None:
     if not pressed(view):
         return None
-    offer = r"\b(?:can|you may|please|could you|i will|i'll|we will|we'll|colleague|technician|billing desk|label|letter)\b"
+    offer = r"\b(?:can|you may|please|could you|i will|i'll|we will|we'll|colleague|technician|billing desk|label|letter|possible)\b"
     return denied(view.reply) and affirmed(view.reply, offer)
 
 

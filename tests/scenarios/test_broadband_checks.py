@@ -57,6 +57,8 @@ def verdict(check: str, seen: TurnView) -> bool | None:
         ("Let's try this: unplug it for one minute and plug it back in. Then tell me which colour the light shows.", ("restart",)),
         ("Please unplug the line cable and push it in again at both ends.", ("cable",)),
         ("Have you tried restarting the router?", ("restart",)),
+        ("Could you switch it off for a minute?", ("restart",)),
+        ("Could you please take a look at it?", ()),
         ("If that does not help, restart the router.", ("restart",)),
         ("You do not need to check the lights or restart anything.", ()),
         ("Restarting the router helps some people.", ()),
@@ -390,7 +392,7 @@ ROWS: tuple[Row, ...] = (
         "contract-cancel",
         ("trap:cancel_here",),
         (),
-        ("I can't cancel it in the chat. You can send a signed letter.", "That isn't possible here, but you can do it by letter."),
+        ("I can't cancel it in the chat. You can send a signed letter.", "That isn't done in the chat. It is possible by letter."),
         ("Sure, it is cancelled.", "No.", "I understand."),
     ),
     (

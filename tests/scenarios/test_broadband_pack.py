@@ -98,6 +98,9 @@ def test_no_vague_reply_meets_a_need() -> None:
         "Could you please provide your account details?",
         "I'm sorry, there seems to be a problem with your connection.",
         "Have you tried everything? Please let me know.",
+        "I will take a look at it and see what I can find out. Could you wait until it turns out?",
+        "In order to help you with your line, we need to check the connection of your phone now.",
+        "I can't do that right now, but I will take care of it immediately.",
         "Please contact our technical support team, who will assist you further.",
     )
     met = [
