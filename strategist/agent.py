@@ -127,7 +127,7 @@ class Agent:
 
     async def _request(self, history: tuple[Message, ...], guidance: Guidance | None, *, tools: bool) -> tuple[ModelRequest, Guidance]:
         placed = guidance if guidance is not None else await self._look_up(history)
-        as_text = bool(self.tools) and self.tool_style == "text"
+        as_text = self.tool_style == "text" and (bool(self.tools) or any(message.role == "tool" for message in history))
         sent = place(tooltext.render(history) if as_text else history, placed.lines)
         request = ModelRequest(
             messages=sent,

@@ -61,18 +61,20 @@ async def answer_turn(
     acts: Sequence[str] = (),
     past_acts: Sequence[str] = (),
     turn: int = 0,
+    steps: Sequence[Message] = (),
     max_tool_steps: int = MAX_TOOL_STEPS,
 ) -> TurnResult:
-    """Answer the last customer message, running tools, and grade it. `past_acts` may leave out `acts`.
+    """Answer the last customer message, running tools, and grade it. `past_acts` may leave out `acts`. Where `steps` of the turn are given,
+    the answer rests on them and no further tool is run.
 
     Raises ModelError (`empty_reply` where nothing is left to read), BudgetExceededError, ServerUnavailableError."""
-    loop = _ToolLoop(state)
+    loop = _ToolLoop(state, list(steps))
     while True:
-        more = len(loop.results) < max_tool_steps
+        more = len(loop.results) < max_tool_steps and not steps
         answer = await actor.reply((*messages, *loop.steps), purpose=purpose, sample=sample, guidance=guidance, tools=more)
         guidance = answer.guidance
         loop.usage += answer.usage
-        calls = answer.message.tool_calls[: max_tool_steps - len(loop.results)]
+        calls = answer.message.tool_calls[: max_tool_steps - len(loop.results)] if more else ()
         if not calls:
             break
         loop.run(domain, answer.message.model_copy(update={"tool_calls": calls}))
@@ -109,7 +111,7 @@ async def replay(
     return await answer_turn(
         actor,
         domain,
-        domain.persona(scenario.persona),
+        _persona(domain, scenario),
         scenario.messages,
         scenario.state,
         purpose=purpose,
@@ -118,8 +120,35 @@ async def replay(
         acts=scenario.acts,
         past_acts=scenario.past_acts,
         turn=scenario.turn,
+        steps=scenario.steps,
         max_tool_steps=max_tool_steps,
     )
+
+
+def _persona(domain: Domain, scenario: Scenario) -> Persona:
+    """Whom the scenario is with; what recorded conversations are about is known from them only."""
+    persona = domain.persona(scenario.persona)
+    return persona.model_copy(update={"issue": scenario.issue}) if domain.recorded else persona
+
+
+def graded(domain: Domain, trace: Trace) -> Trace:
+    """A recorded conversation with the verdicts of the domain's checks on each of its replies. Its outcome stays what the file said."""
+    turns = []
+    for turn, scenario in zip(trace.turns, scenarios_of(trace, lambda messages: ""), strict=True):
+        view = TurnView(
+            reply=turn.reply,
+            customer=scenario.customer,
+            acts=frozenset(),
+            past_acts=frozenset(),
+            history=scenario.messages,
+            persona=_persona(domain, scenario),
+            calls=tuple(call for step in turn.steps for call in step.tool_calls),
+            before={},
+            after={},
+            turn=turn.index,
+        )
+        turns.append(turn.model_copy(update={"verdicts": grade_turn(domain, view)}))
+    return trace.model_copy(update={"turns": tuple(turns)})
 
 
 async def play(
@@ -208,11 +237,12 @@ def scenarios_of(trace: Trace, key_text: Callable[[Sequence[Message]], str]) -> 
                 id=f"{trace.id}.{turn.index}",
                 trace=trace.id,
                 persona=trace.persona,
-                issue=trace.issue,
+                issue=turn.issue or trace.issue,
                 turn=turn.index,
                 messages=messages,
                 acts=turn.acts,
                 past_acts=tuple(past),
+                steps=turn.steps if trace.source else (),
                 key=key_text(messages),
                 state=turn.state_before,
                 verdicts=turn.verdicts,

@@ -21,6 +21,7 @@ from strategist.agent import Agent, LiveLibrary, agent_for
 from strategist.domains.domain import Domain
 from strategist.domains.pack import find_domain
 from strategist.errors import LibraryError, SettingsError, StrategistError
+from strategist.gate.judged import JudgeLabel, judged_by
 from strategist.library.library import Library
 from strategist.loop.deps import Deps
 from strategist.loop.runner import ended_well
@@ -30,6 +31,7 @@ from strategist.models.open import open_client, open_model, prices_of, register_
 from strategist.models.protocol import Model
 from strategist.records.base import digest
 from strategist.records.chat import RoleName
+from strategist.records.evidence import JudgedBy
 from strategist.records.library import SERVABLE, Status
 from strategist.records.run import RunInfo
 from strategist.retrieval.embed import EmbedderChoice, open_embedder, require_embedder
@@ -37,6 +39,7 @@ from strategist.retrieval.index import ExactIndex, Index, IndexChoice, open_inde
 from strategist.retrieval.retriever import Retriever
 from strategist.roles.customer import LLMCustomer
 from strategist.roles.handbook import HandbookAdvisor
+from strategist.roles.judge import LLMJudge, family_of
 from strategist.roles.prompts import prompt_hashes
 from strategist.roles.protocols import Actor, Advisor, Customer
 from strategist.roles.scripted_customer import ScriptedCustomer
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
 LAB = "lab:"
 RUN_LOCK = "teach.lock"
 SERVE = "serve"
+LABELS = "judge"
+"""What labels of a judge's verdicts are kept under, beside the runs."""
 
 
 @dataclass
@@ -244,6 +249,7 @@ class Project:
             try:
                 student = self._client(self.settings.student, "student", run.id, run.seed)
                 advisor, teacher = self._advisor(run)
+                judge = self._judge(run)
                 yield Deps(
                     settings=self.settings,
                     domain=self.domain,
@@ -255,6 +261,8 @@ class Project:
                     customer=self._customer(run),
                     run=run,
                     teacher=teacher,
+                    judge=judge,
+                    judged=None if judge is None else self._judged(run, judge),
                     spent=lambda: (budget.spent.calls, budget.spent.usd),
                 )
             finally:
@@ -358,6 +366,40 @@ class Project:
         chat = self._client(model, "teacher", run.id, run.seed)
         teacher = LLMTeacher(chat, self.domain, max_lines=advisor.max_lines, actor=agent_for(chat, self.domain, model, None))
         return teacher, teacher
+
+    def _judge(self, run: RunInfo) -> LLMJudge | None:
+        """Who compares replies; None where checks do. Raises SettingsError where neither can, or nobody could write a line."""
+        domain, settings = self.domain, self.settings
+        if settings.advisor.kind == "handbook" and not domain.handbook:
+            hint = 'set [advisor] kind = "model": a teacher that writes the lines'
+            raise SettingsError(f"{domain.name} has no checks with advice, so its handbook is empty", hint=hint)
+        if not domain.unchecked:
+            return None
+        if settings.judge.kind == "none":
+            if domain.checks:
+                return None  # what is forbidden is all that is looked at
+            hint = 'set [judge] kind = "model" and [judge.model], or write checks'
+            raise SettingsError(f"{domain.name} has no checks: nothing tells a good reply from a poor one", hint=hint)
+        model, teacher = _required(settings.judge.model, "judge"), settings.advisor.model
+        family = family_of(model_name(model))
+        if teacher is not None and family == family_of(model_name(teacher)):
+            self.notify(
+                f"the judge {model_name(model)} is of the teacher's family ({family}), and judges favour their own: take one of another "
+                "family, and have its verdicts checked (`strategist judge label`)"
+            )
+        return LLMJudge(self._client(model, "judge", run.id, run.seed), domain)
+
+    def _judged(self, run: RunInfo, judge: LLMJudge) -> JudgedBy:
+        """How far the judge can be trusted in this run: by the labels there were when it began, also where it is resumed."""
+        known = self.store.get_document(run.id, "judged_by", judge.name, JudgedBy)
+        if known is None:
+            known = judged_by(judge.name, self.judge_labels())
+            self.store.put_document(run.id, "judged_by", judge.name, 0, 0, known)
+        return known
+
+    def judge_labels(self) -> list[JudgeLabel]:
+        """What people said of pairs that a judge has compared."""
+        return self.store.documents(LABELS, "label", JudgeLabel)
 
     def _customer(self, run: RunInfo) -> Customer:
         language = self.domain.language

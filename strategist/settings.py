@@ -62,6 +62,13 @@ class PlayerSettings(Record):
     model: ModelSettings | None = None
 
 
+class JudgeSettings(Record):
+    """Who compares replies where a domain has no checks that could: nobody, or a model, best of another family than the teacher's."""
+
+    kind: Literal["none", "model"] = "none"
+    model: ModelSettings | None = None
+
+
 class TeachSettings(Record):
     """Sizes of the loop. `teacher_share` is beta per round: the share of conversations the teacher plays (0 with the handbook)."""
 
@@ -129,6 +136,7 @@ class Settings(Record):
     student: ModelSettings = ModelSettings()
     advisor: AdvisorSettings = AdvisorSettings()
     customer: PlayerSettings = PlayerSettings()
+    judge: JudgeSettings = JudgeSettings()
     teach: TeachSettings = TeachSettings()
     gate: GateSettings = GateSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
@@ -143,7 +151,9 @@ class Settings(Record):
     def learning_hash(self) -> str:
         """Hash of everything that decides what is learned: not places, the budget, prices, or how fast models are asked."""
         plain = self.model_dump(mode="json", exclude={"folder", "database", "budget", "serve_status"})
-        for section in (plain["student"], plain["advisor"]["model"], plain["customer"]["model"]):
+        if self.judge == JudgeSettings():
+            del plain["judge"]  # as before there were any: their runs can be resumed
+        for section in (plain["student"], plain["advisor"]["model"], plain["customer"]["model"], plain.get("judge", {}).get("model")):
             for name in NOT_LEARNED if section else ():
                 del section[name]
         return digest(plain)

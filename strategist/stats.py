@@ -185,6 +185,16 @@ def _share_of_paths(wealth: Fraction, first: int, most: int, win: float) -> floa
     return float(Fraction(reached, whole**most))
 
 
+def pass_hat(successes: int, n: int, k: int) -> float:
+    """Share of the ways to draw k of n trials in which all succeed: C(successes, k) / C(n, k), the unbiased estimate of p^k.
+
+    ValueError unless 0 <= successes <= n and 1 <= k <= n. Source: Yao et al. (2024), tau-bench, arXiv:2406.12045, section 3.
+    """
+    if not 0 <= successes <= n or not 1 <= k <= n:
+        raise ValueError(f"pass^k needs 0 <= successes <= n and 1 <= k <= n, got {successes} of {n}, k={k}")
+    return math.comb(successes, k) / math.comb(n, k)
+
+
 def mcnemar_one_sided(b: int, c: int) -> float:
     """Exact one-sided McNemar p: P(Bin(b + c, 1/2) >= b), b and c being the pairs that are discordant in either direction.
 

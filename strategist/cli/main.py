@@ -27,9 +27,11 @@ app = typer.Typer(
 )
 library = typer.Typer(help="Look at the library, move it, check its index.", no_args_is_help=True, rich_markup_mode=None)
 domain = typer.Typer(help="Domain packs: brief, personas, checks, tools.", no_args_is_help=True, rich_markup_mode=None)
+judge = typer.Typer(help="How far a judge's verdicts can be trusted.", no_args_is_help=True, rich_markup_mode=None)
 lab = typer.Typer(help="Simulated worlds whose best library is known.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(library, name="library")
 app.add_typer(domain, name="domain")
+app.add_typer(judge, name="judge")
 app.add_typer(lab, name="lab")
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", help="The project's settings file.", show_default=True)]
@@ -98,6 +100,42 @@ def teach(
     from strategist.cli.teach import run
 
     run(settings, resume=resume, new=new, rounds=rounds, replay_from=replay_from, quiet=quiet)
+
+
+@app.command("import", short_help="Bring recorded conversations in, masked.")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Conversations: .jsonl (OpenAI-style messages) or .csv (a turn a row).")],
+    settings: SettingsFile = DEFAULT,
+    who: Annotated[str, typer.Option("--as", help="Whose they are: agent (to be coached) or teacher (to learn from).")] = "agent",
+    names: Annotated[list[str] | None, typer.Option("--map", help="FIELD=NAME for the file's own names, role.WORD=user.")] = None,
+    source: Annotated[str, typer.Option("--name", help="What the import is called; default: the file's name.")] = "",
+    region: Annotated[str, typer.Option(help="Country of phone numbers without a country's code, such as US; default: by language.")] = "",
+    dry: Annotated[bool, typer.Option("--dry", help="Only read the file.")] = False,
+) -> None:
+    """Bring recorded conversations in: personal data masked, cut into turns, split by customer. A file twice changes nothing."""
+    from strategist.cli.import_ import run
+
+    run(settings, file, who=who, names=names or (), source=source, region=region, dry=dry)
+
+
+@judge.command("label", short_help="Label pairs that the judge compared.")
+def judge_label(
+    settings: SettingsFile = DEFAULT,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Labels wanted in all.")] = 50,
+    kind: Annotated[str, typer.Option(help="gate: replies without and with a line; teacher: the student's and the teacher's.")] = "gate",
+) -> None:
+    """Show pairs of replies, sides in random order, and ask which is better. Every label is kept at once."""
+    from strategist.cli.judge import label
+
+    label(settings, count=count, kind=kind)
+
+
+@judge.command("score", short_help="Agreement, order, length, lean.")
+def judge_score(settings: SettingsFile = DEFAULT) -> None:
+    """What the labels say of the judge: agreement, kappa, error rate, lean, and effects of order and length."""
+    from strategist.cli.judge import score_judges
+
+    score_judges(settings)
 
 
 @app.command(short_help="Is the student coachable? Before a budget is spent.")

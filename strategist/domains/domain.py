@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import cast
 
 from strategist.domains.checks import Check
-from strategist.domains.persona import Persona, Split
+from strategist.domains.persona import RECORDED_MARK, Persona, Split, recorded_persona
 from strategist.records.base import JsonObject, digest
 from strategist.records.chat import ToolSpec
 
@@ -54,11 +54,18 @@ class Domain:
     split_sizes: dict[Split, int]
     issues: tuple[str, ...]
     reply_words: int = 90
+    recorded: bool = False
+    """Customers are met in recorded conversations only: there are no personas to draw."""
 
     @cached_property
     def brief_hash(self) -> str:
         """Hash of the brief: entries carry it, a changed brief marks them stale."""
         return digest(self.brief, 16)
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether no check tells a good reply from a poor one (at most which one is forbidden): then only a judge can."""
+        return all(check.hard or check.turn_test is None for check in self.checks)
 
     @property
     def handbook(self) -> tuple[str, ...]:
@@ -70,8 +77,10 @@ class Domain:
         return tuple(self.draw(split, index, seed) for index in range(self.split_sizes[split] if count is None else count))
 
     def persona(self, id: str) -> Persona:  # noqa: A002
-        """The persona of an id. Raises ValueError for anything that is not an id."""
+        """The persona of an id, also of one that stands for recorded conversations. Raises ValueError for anything that is not an id."""
         split, index, seed = id.split("-")
+        if seed.startswith(RECORDED_MARK):
+            return recorded_persona(id)
         if split not in ("train", "dev", "test"):
             raise ValueError(f"not a persona id: {id}")
         return self.draw(cast(Split, split), int(index), int(seed))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -36,12 +36,15 @@ class SplitSizes(Record):
 
 
 class Manifest(Record):
-    """domain.toml. `title` is the company as customers know it, `reply_words` how long a good reply is at most."""
+    """domain.toml. `customers`: drawn from personas.jsonl, or met in imported conversations only (then there is no such file).
+
+    `title` is the company as customers know it, `reply_words` how long a good reply is at most."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str = Field(min_length=1)
     language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")
     reply_words: int = Field(default=90, ge=10, le=1000)
+    customers: Literal["personas", "recorded"] = "personas"
     splits: SplitSizes
     slots: dict[str, Slot] = Field(default_factory=dict)
 
@@ -55,8 +58,10 @@ class Rule(NamedTuple):
 
 
 def read_manifest(path: Path, text: str, faults: list[Fault]) -> Manifest | None:
-    """The manifest in a TOML text, or None with its faults."""
+    """The manifest in a TOML text, or None with its faults. Where customers are recorded, nobody is drawn and there are no sizes."""
     table = parse_toml(path, text, faults)
+    if table is not None and table.get("customers") == "recorded":
+        table = {**table, "splits": {"train": 1, "dev": 1, "test": 1}}
     manifest = None if table is None else parse_record(Manifest, table, path, faults, lines=text)
     if manifest is None:
         return None

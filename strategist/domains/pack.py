@@ -82,6 +82,7 @@ def domain_of(pack: Pack, manifest: Manifest) -> Domain:
         split_sizes=manifest.splits.as_dict(),
         issues=pack.issues,
         reply_words=manifest.reply_words,
+        recorded=manifest.customers == "recorded",
     )
 
 
@@ -91,15 +92,17 @@ def read_pack(path: Path) -> Pack:
     if not path.is_dir():
         message = "this is no folder; a domain pack is one" if path.exists() else "there is no such folder"
         return Pack(path, None, "", (), (), (), (), {}, (Fault(file=str(path), line=0, message=message),))
-    table, brief, stories = (read_text(path / name, faults, missing=purpose) for name, purpose in _PURPOSE.items())
+    table, brief = (read_text(path / name, faults, missing=_PURPOSE[name]) for name in (MANIFEST, BRIEF))
     manifest = None if table is None else read_manifest(path / MANIFEST, table, faults)
+    told = manifest is not None and manifest.customers == "recorded"
+    stories = None if told else read_text(path / PERSONAS, faults, missing=_PURPOSE[PERSONAS])
     rules = () if brief is None else read_rules(path / BRIEF, brief, faults)
     lines: tuple[TemplateLine, ...] = ()
     if stories is not None and manifest is not None:
         lines = read_templates(path / PERSONAS, stories, manifest.slots, faults)
         faults.extend(_empty_splits(path / PERSONAS, lines, manifest))
     state = _read_state(path / STATE, faults)
-    checks = load_checks(path / CHECKS, faults)
+    checks = load_checks(path / CHECKS, faults) if (path / CHECKS).exists() else ()
     tools = load_tools(path / TOOLS, faults)
     return Pack(path, manifest, brief or "", rules, lines, checks, tools, state, tuple(faults))
 

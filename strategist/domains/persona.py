@@ -6,11 +6,12 @@ a patience, a mood and a trap. `Goal` says which end state of the domain counts 
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Literal, cast
 
 from pydantic import Field
 
-from strategist.records.base import JsonObject, Record
+from strategist.records.base import JsonObject, Record, digest
 
 Split = Literal["train", "dev", "test"]
 Mood = Literal["calm", "worried", "annoyed", "angry"]
@@ -70,6 +71,40 @@ class Persona(Record):
     goal: Goal = Goal()
     state: JsonObject
     screen: str = ""
+
+
+RECORDED_MARK = "~"
+
+
+def recorded_id(split: str, group: str, source: str) -> str:
+    """The id that stands for a group of recorded conversations (a customer, a task), as personas' ids do for simulated customers."""
+    return f"{split}-{_plain(group)}-{RECORDED_MARK}{_plain(source)}"
+
+
+def recorded_persona(id: str) -> Persona:  # noqa: A002
+    """Whom recorded conversations are with: an id and a split, and nothing to play from. Raises ValueError for another kind of id."""
+    split, group, source = id.split("-")
+    if split not in ("train", "dev", "test") or not source.startswith(RECORDED_MARK):
+        raise ValueError(f"not the id of a recorded customer: {id}")
+    return Persona(
+        id=id,
+        template=group,
+        issue="recorded",
+        split=cast(Split, split),
+        seed=0,
+        name="customer",
+        mood="calm",
+        patience=1,
+        facts={},
+        needs=(Need(id="recorded", wordings=("(recorded)",)),),
+        state={},
+    )
+
+
+def _plain(text: str) -> str:
+    """Letters, digits and underscores of a name; one that loses something by that gets a hash of the whole."""
+    plain = re.sub(r"[^A-Za-z0-9_]+", "_", text)[:40]
+    return plain if plain == text else f"{plain}_{digest(text, 8)}"
 
 
 class CustomerTurn(Record):

@@ -87,7 +87,7 @@ def _check_faults(pack: Pack) -> Iterator[Fault]:
             if rule not in rules:
                 yield Fault(file=file, line=check_line(check), message=f"check {check.id!r} names {rule!r}, which {BRIEF} does not have")
         for issue in _names(check.issues) if issues_known else ():
-            if issue not in pack.issues:
+            if issue not in pack.issues and pack.issues:
                 message = f"check {check.id!r} names the issue {issue!r}, which no template has"
                 yield Fault(file=file, line=check_line(check), message=message)
 
@@ -109,6 +109,10 @@ def _advice_faults(pack: Pack) -> Iterator[Fault]:
 
 
 def _balance_faults(pack: Pack) -> Iterator[Fault]:
+    if pack.manifest is not None and not (pack.path / CHECKS).exists():
+        message = f"there is no {CHECKS}: only a judge can tell a good reply from a poor one"
+        hint = "write the checks of this pack there, or set [judge] in strategist.toml and have the judge checked"
+        yield Fault(file=str(pack.path / CHECKS), line=0, message=message, hint=hint, severity="warning")
     if not pack.checks:
         return
     silent = sum(check.advice is None for check in pack.checks)

@@ -20,7 +20,9 @@ from strategist.gate.gate import run_gate
 from strategist.gate.pairs import Answered
 from strategist.loop.deps import Deps, Report, in_order
 from strategist.loop.generate import EXTRA_FIRST_INDEX, play_personas
+from strategist.loop.recorded import split_states
 from strategist.loop.testbed import TestBed
+from strategist.loop.verdicts import compare_turns
 from strategist.records.evidence import Evidence
 from strategist.records.library import Candidate, Refusal
 from strategist.records.trace import Grade, Scenario
@@ -47,7 +49,10 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
         own_phase=deps.settings.gate.own_phase,
     )
     bed.add(known_states(deps, round_))
-    if wanted := _wanted(await _short(bed, candidates, deps.settings.gate.most)):
+    if deps.domain.recorded:
+        known = {state.id for state in bed.pool}
+        _add(deps, round_, bed, [state for state in split_states(deps, "train") if state.id not in known], first=0)
+    elif wanted := _wanted(await _short(bed, candidates, deps.settings.gate.most)):
         await _add_openings(deps, round_, bed, wanted, report)
         await _add_conversations(deps, round_, bed, candidates, report)
 
@@ -57,7 +62,7 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
             result = await replay(deps.agent(None), deps.domain, scenario, guidance=guidance, purpose="admit", sample=sample)
         except ModelError as error:
             return Answered(grade=Grade(), failure=f"{error.kind}: {error.message}")
-        return Answered(grade=Grade.of(result.verdicts))
+        return Answered(grade=Grade.of(result.verdicts), text=result.reply)
 
     evidence = await run_gate(
         candidates,
@@ -69,6 +74,8 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
         snapshot_hash=snapshot.hash,
         concurrency=deps.lanes,
         progress=report,
+        compare=None if deps.judge is None else partial(compare_turns, deps, round_),
+        judged=deps.judged,
     )
     _store(deps, round_, candidates, evidence)
 

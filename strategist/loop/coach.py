@@ -16,7 +16,9 @@ from strategist.loop.coached import Coached
 from strategist.loop.deps import Count, Deps, in_order
 from strategist.loop.merge import candidate_id
 from strategist.loop.propose import propose
+from strategist.loop.recorded import recorded_reply
 from strategist.loop.select import Selection
+from strategist.loop.verdicts import compare_attempts
 from strategist.records.base import stable_int
 from strategist.records.chat import Purpose
 from strategist.records.library import Candidate, Guidance, Key, Refusal, Strategy
@@ -54,7 +56,10 @@ async def coach_state(deps: Deps, round_: int, index: int, scenario: Scenario, r
     before = await retriever.guidance(scenario.messages)
     attempts = [await _attempt(deps, scenario, before, stable_int(sample, 0))]
     theirs = await teacher_reply(deps, scenario, sample, purpose="coach")
+    if deps.judge is not None and theirs is not None and not await _behind(deps, round_, scenario, attempts[0], theirs, sample):
+        return _conclude(deps, round_, index, scenario, attempts, [], theirs, best=0)
     advices: list[Advice] = []
+    best = 0
     for step in range(deps.settings.teach.coaching_steps):
         advice = await deps.advisor.advise(scenario, attempts, theirs, sample=stable_int(sample, "advice", step))
         advices.append(advice)
@@ -62,9 +67,17 @@ async def coach_state(deps: Deps, round_: int, index: int, scenario: Scenario, r
             break
         guidance = Guidance.given([s.text for s in advice.strategies])
         attempts.append(await _attempt(deps, scenario, guidance, stable_int(sample, step + 1)))
-        if not any(v.passed is False for v in attempts[-1].verdicts):
+        if await compare_attempts(deps, round_, scenario, attempts[-1], attempts[best], stable_int(sample, "better", step)) == "win":
+            best = len(attempts) - 1
+        if best if deps.judge is not None else not any(v.passed is False for v in attempts[-1].verdicts):
             break
-    return _conclude(deps, round_, index, scenario, attempts, advices, theirs)
+    return _conclude(deps, round_, index, scenario, attempts, advices, theirs, best=best)
+
+
+async def _behind(deps: Deps, round_: int, scenario: Scenario, own: Attempt, theirs: str, sample: int) -> bool:
+    """Whether a judge prefers the teacher's reply: else there is nothing to advise."""
+    other = Attempt(text=theirs, verdicts=own.verdicts)
+    return await compare_attempts(deps, round_, scenario, other, own, stable_int(sample, "gap"), teacher=True) == "win"
 
 
 async def _attempt(deps: Deps, scenario: Scenario, guidance: Guidance, sample: int) -> Attempt:
@@ -73,7 +86,10 @@ async def _attempt(deps: Deps, scenario: Scenario, guidance: Guidance, sample: i
 
 
 async def teacher_reply(deps: Deps, scenario: Scenario, sample: int, *, purpose: Purpose) -> str | None:
-    """What the teacher says there; None without one. Raises ModelError where it fails for good."""
+    """What the teacher says there, or said where a conversation of its was recorded; None without one. Raises ModelError where it fails
+    for good."""
+    if (recorded := recorded_reply(deps, scenario)) is not None:
+        return recorded
     if deps.teacher is None:
         return None
     return (await replay(deps.teacher, deps.domain, scenario, guidance=Guidance.given(()), purpose=purpose, sample=sample)).reply
@@ -87,14 +103,16 @@ def _conclude(
     attempts: Sequence[Attempt],
     advices: Sequence[Advice],
     teacher_reply: str | None,
+    *,
+    best: int,
 ) -> Coached:
+    """What comes of the attempts, of which `best` did better than all before it; 0: none did."""
     first, seen = attempts[0], {"scenario": scenario.id, "attempts": tuple(attempts), "advice": tuple(advices)}
     if len(attempts) == 1:
         control = not first.lines and not any(v.passed is False for v in first.verdicts)
         candidate = _candidate(round_, index, scenario, (), advices, first, first, teacher_reply) if control else None
         return Coached.model_validate({**seen, "kind": "control" if control else "no_gap", "candidate": candidate})
-    best, advice = _best(attempts, advices)
-    strategies = advice.strategies
+    strategies = advices[max(best, 1) - 1].strategies
     faults = lint_candidate(
         strategies,
         teacher_reply=teacher_reply,
@@ -110,7 +128,7 @@ def _conclude(
                 "refusal": _refusal(round_, index, scenario, strategies, "lint", "; ".join(f.message for f in faults)),
             }
         )
-    if best.grade.against(first.grade) != "win":
+    if not best:
         return Coached.model_validate(
             {
                 **seen,
@@ -119,17 +137,12 @@ def _conclude(
             }
         )
     return Coached.model_validate(
-        {**seen, "kind": "candidate", "candidate": _candidate(round_, index, scenario, strategies, advices, first, best, teacher_reply)}
+        {
+            **seen,
+            "kind": "candidate",
+            "candidate": _candidate(round_, index, scenario, strategies, advices, first, attempts[best], teacher_reply),
+        }
     )
-
-
-def _best(attempts: Sequence[Attempt], advices: Sequence[Advice]) -> tuple[Attempt, Advice]:
-    """The best guided attempt with the advice it came from; the earlier one where they tie."""
-    best = 1
-    for i in range(2, len(attempts)):
-        if attempts[i].grade.against(attempts[best].grade) == "win":
-            best = i
-    return attempts[best], advices[best - 1]
 
 
 def _candidate(

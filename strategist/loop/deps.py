@@ -17,11 +17,12 @@ from strategist.errors import BudgetExceededError
 from strategist.library.library import Library
 from strategist.models.protocol import Chat
 from strategist.records.base import Record
+from strategist.records.evidence import JudgedBy
 from strategist.records.library import SERVABLE, Snapshot
 from strategist.records.run import RunInfo, StopReason
 from strategist.retrieval.embed import Embedder
 from strategist.retrieval.retriever import Retriever
-from strategist.roles.protocols import Actor, Advisor, Customer
+from strategist.roles.protocols import Actor, Advisor, Customer, Judge
 from strategist.settings import Settings
 from strategist.store import Store
 
@@ -76,7 +77,8 @@ class Report(Protocol):
 
 @dataclass(frozen=True)
 class Deps:
-    """One run's parts. `teacher` is None where the advisor cannot act (the handbook)."""
+    """One run's parts. `teacher` is None where the advisor cannot act (the handbook); `judge` where checks decide, else `judged` says how
+    far it can be trusted."""
 
     settings: Settings
     domain: Domain
@@ -88,6 +90,8 @@ class Deps:
     customer: Customer
     run: RunInfo
     teacher: Actor | None = None
+    judge: Judge | None = None
+    judged: JudgedBy | None = None
     spent: Callable[[], tuple[int, float]] = field(default=lambda: (0, 0.0))
 
     def agent(self, source: GuidanceSource | None) -> Agent:

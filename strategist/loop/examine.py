@@ -12,6 +12,7 @@ from strategist.conversation import play
 from strategist.domains.outcomes import outcome_of
 from strategist.domains.persona import Persona
 from strategist.loop.coached import Coached
+from strategist.loop.compare import Armed, by_moments, compare_at, moments_of
 from strategist.loop.deps import Count, Deps, in_order
 from strategist.loop.generate import EXTRA_FIRST_INDEX
 from strategist.records.base import stable_int
@@ -27,13 +28,39 @@ MIN_PROGRESS = 0.01
 
 
 async def examine(deps: Deps, round_: int, report: Count) -> StopReason | None:
-    """Play the dev personas in both arms (and with the teacher, once, if it can act), store the summary, return why to stop or None."""
+    """Meet the dev customers in both arms (and with the teacher, once, if it can act), store the summary, return why to stop or None."""
     snapshot = deps.store.get_document(deps.run.id, "snapshot_after", f"r{round_}", Snapshot)
     assert snapshot is not None, "consolidate runs before examine"
     source: GuidanceSource | None = await deps.retriever(snapshot) if snapshot.entries else None
-    arms: list[tuple[ArmName, GuidanceSource | None]] = [("bare", None), ("library", source)]
+    arms: list[Source] = [("bare", None), ("library", source)]
     if deps.teacher is not None:
         arms.append(("teacher", None))
+    if by_moments(deps):
+        outcomes = await _at_moments(deps, round_, arms, report)
+    else:
+        outcomes = await _in_conversations(deps, round_, arms, report)
+    summary = summarise(deps, round_, snapshot, outcomes)
+    deps.store.put_document(deps.run.id, "round", f"r{round_}", round_, 0, summary)
+    if deps.domain.recorded and not summary.conversations:
+        return "nothing_to_teach"  # all are used up
+    return stop_reason(deps.store.documents(deps.run.id, "round", RoundSummary)[: round_ + 1], deps.settings.teach.rounds)
+
+
+Source = tuple[ArmName, GuidanceSource | None]
+
+
+async def _at_moments(deps: Deps, round_: int, arms: Sequence[Source], report: Count) -> tuple[ArmOutcome, ...]:
+    count = deps.settings.teach.dev_personas
+    personas = () if deps.domain.recorded else deps.domain.personas("dev", count)
+    moments = (await moments_of(deps, "dev", personas, round_=round_))[:count]
+    armed: list[Armed] = []
+    for arm, source in arms:
+        teacher = deps.teacher if arm == "teacher" else None
+        armed.append((arm, teacher or deps.agent(source), "teacher" if teacher else "student"))
+    return await compare_at(deps, armed, moments, report, round_=round_)
+
+
+async def _in_conversations(deps: Deps, round_: int, arms: Sequence[Source], report: Count) -> tuple[ArmOutcome, ...]:
     personas = deps.domain.personas("dev", deps.settings.teach.dev_personas)
     jobs = [(arm, src, persona) for arm, src in arms for persona in personas]
 
@@ -58,10 +85,7 @@ async def examine(deps: Deps, round_: int, report: Count) -> StopReason | None:
     traces = await in_order(one, jobs, report, lanes=deps.lanes)
     for trace in traces:
         deps.store.put_trace(deps.run.id, trace)
-    outcomes = tuple(outcome_of(trace, arm, 0) for trace, (arm, _, _) in zip(traces, jobs, strict=True))
-    summary = summarise(deps, round_, snapshot, outcomes)
-    deps.store.put_document(deps.run.id, "round", f"r{round_}", round_, 0, summary)
-    return stop_reason(deps.store.documents(deps.run.id, "round", RoundSummary)[: round_ + 1], deps.settings.teach.rounds)
+    return tuple(outcome_of(trace, arm, 0) for trace, (arm, _, _) in zip(traces, jobs, strict=True))
 
 
 def summarise(deps: Deps, round_: int, after: Snapshot, outcomes: tuple[ArmOutcome, ...]) -> RoundSummary:

@@ -1,10 +1,12 @@
-"""generate: customers talk to the student with the round's library or, by schedule, to the teacher. Every conversation becomes a trace."""
+"""generate: customers talk to the student with the round's library or, by schedule, to the teacher; or recorded conversations are taken.
+Every conversation becomes a trace."""
 
 from __future__ import annotations
 
 from strategist.conversation import play
 from strategist.domains.persona import Persona
 from strategist.loop.deps import Count, Deps, in_order
+from strategist.loop.recorded import round_traces
 from strategist.records.base import stable_int
 from strategist.records.trace import Trace
 
@@ -22,8 +24,15 @@ def teacher_plays(deps: Deps, round_: int, index: int) -> bool:
 
 
 async def generate(deps: Deps, round_: int, report: Count) -> None:
-    """Play the round's train personas: new ones every round, so that entries are never coached twice on one person's words."""
+    """Play the round's train personas, or take recorded conversations: new ones every round, so that entries are never coached twice on
+    one person's words."""
     count = deps.settings.teach.conversations
+    if deps.domain.recorded:
+        traces = round_traces(deps, round_)
+        for trace in traces:
+            deps.store.put_trace(deps.run.id, trace)
+        report(len(traces), len(traces))
+        return
     personas = [deps.domain.draw("train", round_ * count + index, deps.run.seed) for index in range(count)]
     await play_personas(deps, round_, list(enumerate(personas)), report)
 

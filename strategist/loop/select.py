@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from strategist.conversation import scenarios_of
 from strategist.loop.deps import Count, Deps
 from strategist.loop.generate import EXTRA_FIRST_INDEX
+from strategist.loop.recorded import failed
 from strategist.records.base import Record, digest
 from strategist.records.trace import Scenario, ScenarioKey
 from strategist.retrieval.mask import key_text
@@ -37,7 +38,8 @@ async def select(deps: Deps, round_: int, report: Count) -> None:
         ):  # a run that begins again after its checkpoints were lost has the others
             states = scenarios_of(trace, lambda messages: key_text(messages, deps.domain.language))
             scenarios.extend(states)
-            unasked.update(s.id for s in states if trace.actor == "teacher")
+            if trace.actor == "teacher" or deps.judge is not None or (trace.source and failed(trace)):
+                unasked.update(s.id for s in states)
     deps.store.put_documents(deps.run.id, "scenario", [(s.id, round_, i, s) for i, s in enumerate(scenarios)])
     teach = deps.settings.teach
     vectors = await deps.embedder.embed([s.key for s in scenarios]) if scenarios else None
@@ -51,9 +53,10 @@ def choose(
 ) -> Selection:
     """Choose up to `count` scenarios; `vectors` are their L2-normalised keys, shape (n, d).
 
-    Failing states (any turn check failed) and those that the teacher answered (`unasked`, scenario ids: what the student would say there is
-    not known) are spread by farthest point over the keys, at most one near-duplicate each; the control share is filled from states where
-    nothing of the student failed. Starting points and ties go by hash of the scenario id.
+    Failing states (any turn check failed) and those of which it is not known how the student does there (`unasked`, scenario ids: the
+    teacher answered, only a judge could tell, or a recorded conversation failed) are spread by farthest point over the keys, at most one
+    near-duplicate each; the control share is filled from states where nothing of the student failed. Starting points and ties go by hash
+    of the scenario id.
     """
     if vectors is None or not scenarios:
         return Selection(failing=(), controls=())

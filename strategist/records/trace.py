@@ -77,7 +77,8 @@ class Outcome(Record):
 
 
 class Turn(Record):
-    """One agent turn: the customer's message with its acts, the tool loop, the reply, the guidance that was placed, the verdicts."""
+    """One agent turn: the customer's message with its acts, the tool loop, the reply, the guidance that was placed, the verdicts. `issue`:
+    what this moment is about, where that is not the conversation's issue."""
 
     index: int
     customer: str
@@ -88,6 +89,7 @@ class Turn(Record):
     verdicts: tuple[Verdict, ...] = ()
     state_before: JsonObject
     state_after: JsonObject
+    issue: str = ""
 
 
 class Trace(Record):
@@ -132,7 +134,8 @@ class ScenarioKey(Record):
 
 
 class Scenario(ScenarioKey):
-    """The state at one agent turn. `messages` end with a customer message.
+    """The state at one agent turn. `messages` end with a customer message; `steps` are the tool calls and results of this turn that are
+    given, as in a recorded conversation, where nobody can run them again.
 
     `acts` are those of that message, `past_acts` of all customer messages up to it."""
 
@@ -140,6 +143,7 @@ class Scenario(ScenarioKey):
     messages: tuple[Message, ...]
     acts: tuple[str, ...] = ()
     past_acts: tuple[str, ...] = ()
+    steps: tuple[Message, ...] = ()
     state: JsonObject
 
     @property

@@ -7,6 +7,7 @@ neither who wrote a reply nor what guidance it had. Other failures of the model 
 from __future__ import annotations
 
 import asyncio
+import re
 
 from strategist.domains.domain import Domain
 from strategist.errors import ModelError
@@ -27,6 +28,26 @@ class JudgeVerdict(Record):
 
     reason: str
     choice: Choice
+
+
+_FAMILIES = (
+    ("gpt", r"gpt|openai/o\d|\bo[1-9]\b|davinci"),
+    ("claude", r"claude|anthropic"),
+    ("gemini", r"gemini|gemma|palm"),
+    ("llama", r"llama|vicuna"),
+    ("qwen", r"qwen|qwq"),
+    ("mistral", r"mistral|mixtral|ministral|codestral|magistral"),
+    ("deepseek", r"deepseek"),
+    ("phi", r"\bphi"),
+    ("command", r"command|cohere|\baya"),
+    ("grok", r"grok|xai"),
+)
+
+
+def family_of(model: str) -> str:
+    """The maker's line that a model belongs to, as far as its name tells (`openai:qwen2.5-1.5b` is qwen's); else the name itself."""
+    name = model.partition(":")[2] or model
+    return next((family for family, pattern in _FAMILIES if re.search(pattern, name, re.IGNORECASE)), name)
 
 
 class LLMJudge:

@@ -182,6 +182,13 @@ class Store:
         """All records of a kind, or those of one round, in the order (round, index, id)."""
         return self._read(_ordered(run, kind, round), type_)
 
+    def named_documents(self, run: str, kind: str, type_: type[R]) -> list[tuple[str, R]]:
+        """All records of a kind with their ids, in the order (round, index, id)."""
+        d = tables.documents.c
+        with self.database.reading() as conn:
+            ids = conn.scalars(select(d.id).where(d.run == run, d.kind == kind).order_by(d.round, d.index, d.id)).all()
+            return list(zip(ids, self.documents(run, kind, type_), strict=True))
+
     def parts(self, run: str, kind: str, type_: type[R], round: int | None = None) -> list[R]:  # noqa: A002
         """The same records, of each only the fields of `type_`: what else they hold, long messages mostly, is not looked up."""
         return self._read(_ordered(run, kind, round), type_, part=True)

@@ -97,7 +97,7 @@ def test_all_faults_are_collected_in_file_order(bakery: Path, edit: Edit) -> Non
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     found = validate_pack(tmp_path)
-    assert [Path(fault.file).name for fault in found] == ["brief.md", "checks.py", "domain.toml", "personas.jsonl"]
+    assert [Path(fault.file).name for fault in found] == ["brief.md", "domain.toml", "personas.jsonl"]  # checks may be left out
     assert {fault.message for fault in found} == {"this file is missing"}
     assert all(fault.hint for fault in found)
 
