@@ -58,20 +58,22 @@ _WRITES = ("book_reservation", "cancel_reservation", "update_reservation_flights
 
 def _knows_customer(view: TurnView) -> bool:
     said = " ".join(m.content for m in view.history if m.role in ("user", "tool"))
-    return bool(re.search(r"<person>|user id is", said, re.I)) or any(c.name == "get_user_details" for m in view.history for c in m.tool_calls)
+    called = any(call.name == "get_user_details" for message in view.history for call in message.tool_calls)
+    return called or bool(re.search(r"<person>|user id is", said, re.I))
 
 
-@turn_check("asks_user_id", about="Who has not said who they are is asked for the user id.", rules=("R24", "R38"),
+@turn_check("asks_user_id", about="Who has not said who they are is asked for the user id.", rules=("R14",),
             advice="If the customer has not given a user id yet, ask for the user id before anything else.")
 def asks_user_id(view: TurnView) -> bool | None:
     return None if _knows_customer(view) or view.calls else view.says(r"user id")
 
 
-@turn_check("asks_reason", about="A cancellation needs its reason.", rules=("R46",),
+@turn_check("asks_reason", about="A cancellation needs its reason.", rules=("R25",),
             advice="When a customer wants to cancel a booking and gives no reason, ask for the reason of the cancellation.")
 def asks_reason(view: TurnView) -> bool | None:
     said = " ".join(m.content for m in view.history if m.role == "user")
-    if not view.customer_says(r"\\bcancel") or re.search(r"because|change of plan|airline cancel|due to|reason|weather|sick|ill\\b", said, re.I):
+    known = re.search(r"because|change of plan|airline cancel|due to|reason|weather|sick|ill\\b", said, re.I)
+    if known or not view.customer_says(r"\\bcancel"):
         return None
     return view.says(r"\\breason\\b|why (do|would) you")
 
@@ -90,7 +92,7 @@ def no_opinion(view: TurnView) -> bool | None:
     return not view.says(r"\\bI('d| would)? (recommend|suggest)|\\b(best|great|perfect) (option|choice|deal)")
 
 
-@turn_check("refund_terms", about="A refund is named with its way and time.", rules=("R50",),
+@turn_check("refund_terms", about="A refund is named with its way and time.", rules=("R28",),
             advice="When you speak of a refund, say that it goes to the original payment method within 5 to 7 business days.")
 def refund_terms(view: TurnView) -> bool | None:
     if not view.customer_says(r"refund|money back"):
@@ -98,7 +100,7 @@ def refund_terms(view: TurnView) -> bool | None:
     return view.says(r"original payment") and view.says(r"5 (to|-) 7")
 
 
-@turn_check("no_unasked_gift", about="Compensation only where the customer asks for it.", rules=("R54",), hard=True,
+@turn_check("no_unasked_gift", about="Compensation only where the customer asks for it.", rules=("R31",), hard=True,
             advice="Offer a certificate or compensation only if the customer asks for it.")
 def no_unasked_gift(view: TurnView) -> bool | None:
     said = " ".join(m.content for m in view.history if m.role == "user")
@@ -252,15 +254,13 @@ def main() -> None:
         settings = settings_for(folder, build_pack(folder, data), rounds)
         with open_project(settings) as project:
             done, finished = asyncio.run(import_and_teach(project, lines_with_splits(data)))
-            print(
-                f"{len(done.traces)} traces in; masked: {sum(done.masked.values()):,} values; matters: {len({turn.issue for t in done.traces for turn in t.turns})}"
-            )
+            matters = {turn.issue for trace in done.traces for turn in trace.turns}
+            print(f"{len(done.traces)} traces in; {sum(done.masked.values()):,} values masked; {len(matters)} matters")
             for one in pass_hats(done.traces):
                 print(f"pass^{one.k} {one.estimate.mean:.3f} [{one.estimate.low:.3f}, {one.estimate.high:.3f}], n = {one.estimate.n} tasks")
             entries = project.library.entries()
-            print(
-                f"{finished.id} ended: {finished.stop}; {len(entries)} entries, {project.calls.spent(finished.id).calls:,} calls, seed {finished.seed}"
-            )
+            calls = project.calls.spent(finished.id).calls
+            print(f"{finished.id} ended: {finished.stop}; {len(entries)} entries, {calls:,} calls, seed {finished.seed}")
             for entry in entries:
                 assert entry.evidence is not None
                 print(f"- {entry.strategies[0].text} ({entry.evidence.wins}:{entry.evidence.losses}, {len(entry.keys)} keys)")
@@ -268,7 +268,8 @@ def main() -> None:
             share = found.guided
             print(
                 f"test dialogues: {found.states} states, guidance at {share.mean:.2f} [{share.low:.2f}, {share.high:.2f}] "
-                f"(n = {share.n} tasks); where the recorded agent failed a check with advice ({found.failing}), its line was given {found.right} times"
+                f"(n = {share.n} tasks); where the recorded agent failed a check with advice ({found.failing}), "
+                f"its line was given {found.right} times"
             )
             leaks = from_test(project, entries)
             print(f"from test tasks: {len(leaks)}")

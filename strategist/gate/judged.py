@@ -2,10 +2,14 @@
 
 A useless candidate makes as many replies better as worse, so with perfect verdicts wins and losses are equally likely. A judge errs; errors
 that hit both sides alike only blur, but a lean does not: guided replies may be longer, or sound like the judge, and win without being
-better. With verdict V and the truth T of a pair in {-1, 0, 1}, E[V] = E[T] + E[V - T], and E[T] <= 0 for a useless candidate. So the lean
-is b = E[V - T], and the share of wins among decided pairs is at most 1/2 + b / (2 d) under the null hypothesis, d being the share of
-decided verdicts. b is estimated from pairs that people have labelled, d with it; how uncertain they are enters the test (stats.Null). A
-lean against guided replies never helps a candidate.
+better. The lean is what the judge's verdicts V (win 1, tie 0, loss -1) add up to for a candidate without any effect,
+
+    b = t E[V | tie] + (1 - t) / 2 (E[V | win] + E[V | loss]),
+
+t being the share of true ties: labelled pairs are weighted so that true wins and losses are equally many, because a lean hardly shows at
+pairs that the guided reply wins anyway. The share of wins among decided pairs under the null hypothesis is then 1/2 + b / (2 d), d being
+the share of decided verdicts. Both are estimated from pairs that people have labelled; how uncertain they are enters the test
+(stats.Null). A lean against guided replies never helps a candidate.
 
 People's labels are taken for the truth: the error of people is not modelled.
 """
@@ -55,17 +59,22 @@ _WORTH: dict[Side, int] = {"before": -1, "tie": 0, "after": 1}
 
 def judged_by(judge: str, labels: Sequence[JudgeLabel] = ()) -> JudgedBy:
     """What is known of a judge from pairs of the gate's kind that were labelled; nothing but what is assumed where there are none."""
-    known = [(label.verdict, label.human) for label in labels if label.judge == judge and label.kind == "gate" and label.verdict]
-    errors = [_WORTH[verdict] - _WORTH[human] for verdict, human in known if verdict is not None]
-    n = len(errors)
-    decided = (DECIDED + sum(verdict != "tie" for verdict, _ in known)) / (1 + n)
-    precision, mean = 1 / LEAN**2, 0.0
-    if n:
-        mean = math.fsum(errors) / n
-        variance = (math.fsum((error - mean) ** 2 for error in errors) + 2) / (n + 1)  # as if two more errors were seen, one each way
-        mean *= (n / variance) / (n / variance + precision)
-        precision += n / variance
-    return JudgedBy(judge=judge, labels=n, bias=mean, se=math.sqrt(1 / precision), decided=decided)
+    known = [(label.verdict, label.human) for label in labels if label.judge == judge and label.kind == "gate"]
+    by_truth = {side: [_WORTH[verdict] for verdict, human in known if verdict is not None and human == side] for side in _WORTH}
+    n = sum(map(len, by_truth.values()))
+    ties = (len(by_truth["tie"]) + 1) / (n + 2)
+    shares = {"tie": ties, "before": (1 - ties) / 2, "after": (1 - ties) / 2}
+    lean = variance = decided = 0.0
+    for side, verdicts in by_truth.items():
+        # As if one pair more was judged right, and one wrong in either direction: unseen errors are not impossible ones.
+        mean = (sum(verdicts) + _WORTH[side]) / (len(verdicts) + 1)
+        spread = (math.fsum((verdict - mean) ** 2 for verdict in verdicts) + 1) / (len(verdicts) + 1)
+        lean += shares[side] * mean
+        variance += shares[side] ** 2 * spread / (len(verdicts) + 1)
+        decided += shares[side] * (sum(verdict != 0 for verdict in verdicts) + DECIDED) / (len(verdicts) + 1)
+    seen = 1 / variance if n else 0.0
+    precision = seen + 1 / LEAN**2
+    return JudgedBy(judge=judge, labels=n, bias=lean * seen / precision, se=math.sqrt(1 / precision), decided=decided)
 
 
 def null_of(judged: JudgedBy | None) -> Null:

@@ -1,7 +1,7 @@
 """Matters for recorded moments that have none: moments at which much the same is said are about the same matter. Pure.
 
-The loop wants to know what a moment is about, to tell where an entry is right. A recorded conversation goes through several matters (who are
-you, what shall be changed, how is it paid), so it is moments that are sorted, not conversations. Matters are found on the train split
+The loop wants to know what a moment is about, to tell where an entry is right. A recorded conversation goes through several matters (who
+are you, what shall be changed, how is it paid), so it is moments that are sorted, not conversations. Matters are found on the train split
 only, and the other splits' moments get that of the nearest centre: nothing of a test conversation decides how train ones are sorted.
 """
 
@@ -55,10 +55,7 @@ def _clusters(vectors: Vectors, count: int) -> list[int]:
 def _names(texts: Mapping[int, Sequence[str]], language: str) -> dict[int, str]:
     """Each matter by the two words that stand in most of what customers say there, compared with elsewhere."""
     common = language_of(language).common_words
-    said = {
-        label: Counter(word for text in own for word in set(words(text)) if word.isalpha() and word not in common)
-        for label, own in texts.items()
-    }
+    said = {label: Counter(word for text in own for word in set(words(text)) - common if word.isalpha()) for label, own in texts.items()}
     whole = sum(said.values(), Counter[str]())
     total = sum(map(len, texts.values()))
     found: dict[int, str] = {}

@@ -33,9 +33,8 @@ class Comparison(Record):
 class JudgedBy(Record):
     """Who decided the pairs where no check does, and how far that can be trusted (gate.judged).
 
-    `bias`: by how much verdicts lean to the guided reply beyond what people see, as a mean of verdict minus label with win 1, tie 0,
-    loss -1, so in [-2, 2]; `se` is its standard error and `decided` the share of verdicts that are no tie, both from `labels` labelled
-    pairs and what is assumed of any judge before."""
+    `bias`: the mean verdict that a candidate without any effect would get, with win 1, tie 0, loss -1, so in [-1, 1]; `se` is its standard
+    error and `decided` the share of verdicts that are no tie, from `labels` labelled pairs and what is assumed of any judge before."""
 
     judge: str
     labels: int = 0
