@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -73,15 +73,14 @@ def said(truth: PairResult, faults: Faults, rng: np.random.Generator) -> Compari
 
 def _choice(truth: PairResult, faults: Faults, rng: np.random.Generator, *, guided: Literal["1", "2"]) -> Choice:
     other: Literal["1", "2"] = "1" if guided == "2" else "2"
-    right: Choice = {"win": guided, "loss": other, "tie": "tie"}[truth]  # type: ignore[assignment]
+    right: Choice = {"win": guided, "loss": other, "tie": "tie"}[truth]
     draw = rng.random(3)
     if draw[0] < faults.order:
         return "1"
     if draw[1] < faults.lean:
         return guided
     if draw[2] < faults.error:
-        choices: list[Choice] = [choice for choice in ("1", "2", "tie") if choice != right]  # type: ignore[misc]
-        return choices[int(rng.integers(2))]
+        return [choice for choice in get_args(Choice) if choice != right][int(rng.integers(2))]
     return right
 
 
@@ -189,26 +188,31 @@ def cells() -> list[Cell]:
     ]
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+def main(rounds: int = ROUNDS, tried: Sequence[Cell] | None = None, sets: int = 400) -> None:
+    """All cells, or those given, and the intervals of the error rate over that many sets of 50 labels."""
+    tried = cells() if tried is None else tried
     print(
         f"n = {rounds} rounds of {CANDIDATES} candidates a cell, seeds 0 to {rounds - 1}; false discovery rate at most {SETTINGS.fdr:.2f}\n"
     )
     print("| error / order / lean | labels | useless | false discovery rate | power | lean ignored |\n|---|---|---|---|---|---|")
     worst = 0.0
-    for cell in cells():
+    for cell in tried:
         row = measure(cell, rounds)
         worst = max(worst, row.fdr.mean)
         power = share_cell(row.power)
-        faults = f"{cell.faults.error:.2f} / {cell.faults.order:.2f} / {cell.faults.lean:.2f}"
         print(
-            f"| {faults} | {cell.labels} | {cell.useless:.0%} | {share_cell(row.fdr)} | {power} | {share_cell(row.fdr_fair)} |", flush=True
+            f"| {named(cell.faults)} | {cell.labels} | {cell.useless:.0%} | {share_cell(row.fdr)} | {power} | {share_cell(row.fdr_fair)} |",
+            flush=True,
         )
     print(f"\nhighest: {worst:.3f}\n\n| error / order / lean | true error rate | covered by the interval of 50 labels |\n|---|---|---|")
-    for faults in dict.fromkeys(cell.faults for cell in cells()):
-        true, covered = coverage(faults, 50, 400)
-        print(f"| {faults.error:.2f} / {faults.order:.2f} / {faults.lean:.2f} | {true:.3f} | {covered:.2f} |")
+    for faults in dict.fromkeys(cell.faults for cell in tried):
+        true, covered = coverage(faults, 50, sets)
+        print(f"| {named(faults)} | {true:.3f} | {covered:.2f} |")
+
+
+def named(faults: Faults) -> str:
+    return f"{faults.error:.2f} / {faults.order:.2f} / {faults.lean:.2f}"
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)

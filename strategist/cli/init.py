@@ -50,6 +50,12 @@ kind = "scripted"                    # "scripted": persona cards played by code;
 # model = "gpt-x"                    # example
 # base_url = "https://api.example.com/v1"    # example
 
+[judge]                              # who compares replies where a domain has no checks that could (docs/domains.md)
+# kind = "none"                      # "model": an LLM of another family than the teacher's; `strategist judge label` checks it
+# [judge.model]                      # for kind = "model"; takes every setting of [student]
+# model = "gemini/gemini-x"          # example
+# adapter = "litellm"                # example
+
 [teach]
 # rounds = 3
 # conversations = 24                 # per round

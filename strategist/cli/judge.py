@@ -1,14 +1,16 @@
 """`strategist judge label|score`: label pairs that the judge compared, and say how far its verdicts can be trusted.
 
-Whoever labels sees neither which reply had guidance nor what the judge said; sides are drawn by hash. Every label is kept at once.
+Whoever labels sees neither which reply had guidance nor what the judge said; sides are drawn by hash. Every label is kept at once, under
+the run and the pair it is of: runs on recorded conversations meet the same moments, with other replies.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from rich.rule import Rule
 from rich.text import Text
@@ -20,15 +22,17 @@ from strategist.gate.judged import JudgeLabel, Side, judged_by, null_of
 from strategist.loop.verdicts import JUDGED
 from strategist.project import LABELS, Project, open_project
 from strategist.records.base import stable_int
-from strategist.records.evidence import Judged
+from strategist.records.evidence import Judged, JudgedKind
 from strategist.records.trace import Scenario
 from strategist.roles.prompts import transcript
 from strategist.settings import load_settings
 from strategist.stats import Estimate
 
 ENOUGH = 50
+KINDS: dict[JudgedKind, str] = {"gate": "replies without and with a line", "teacher": "the teacher's replies with the student's"}
 KEYS: dict[str, Literal["a", "b", "tie"]] = {"a": "a", "b": "b", "t": "tie", "tie": "tie", "=": "tie"}
 ASK = "which is better? a, b, t (no difference), s (skip), q (stop): "
+WHERE_CHECKS = "(50 % where checks decide)"
 
 
 class Open(NamedTuple):
@@ -42,27 +46,45 @@ class Open(NamedTuple):
 
 def label(path: Path, *, count: int, kind: str) -> None:
     """The command `judge label`."""
+    wanted = _kind(kind)
     with open_project(load_settings(path)) as project:
-        done = project.judge_labels()
-        waiting = open_pairs(project, kind)
+        done = [one for one in project.judge_labels() if one.kind == wanted]
+        waiting = open_pairs(project, wanted)
         if not waiting and not done:
-            hint = "teach a domain without checks first: its judge is held to wide margins until people have checked it"
-            raise SettingsError("no judge has compared anything yet", hint=hint)
-        todo = waiting[: max(0, count - len([one for one in done if one.kind == kind]))]
+            raise SettingsError(f"no judge has compared {KINDS[wanted]} yet", hint="teach a domain without checks first")
+        todo = _still_wanted(waiting, done, count)
         if not todo:
-            say(f"{plural(len(done), 'pair')} are labelled; `strategist judge score` says what they tell")
+            more = f"; {plural(len(waiting), 'pair')} more could be: --count {count + len(waiting)}" if waiting else ""
+            say(f"{plural(len(done), 'pair')} labelled{more}. `strategist judge score` says what they tell")
             return
-        say(f"{plural(len(todo), 'pair')} to label. Two replies each, in random order; what serves the customer better within the rules?")
+        say(f"{plural(len(todo), 'pair')} to label. Two replies each, in random order; which serves the customer better within the rules?")
         labelled = 0
         try:
             for number, pair in enumerate(todo, start=1):
                 side = _ask(project, pair, number, len(todo))
                 if side is not None:
-                    project.store.put_document(LABELS, "label", pair.id, 0, 0, labelled_pair(pair, side))
+                    project.store.put_document(LABELS, "label", f"{pair.run}/{pair.id}", 0, 0, labelled_pair(pair, side))
                     labelled += 1
         except (KeyboardInterrupt, EOFError, RunInterruptedError):
             say("")
-        say(f"{plural(labelled, 'label')} kept; the same command goes on, `strategist judge score` says what they tell")
+        say(f"{plural(labelled, 'label')} kept. The same command goes on where this ended; `strategist judge score` says what they tell")
+
+
+def _kind(text: str) -> JudgedKind:
+    if text not in KINDS:
+        raise SettingsError(f"--kind is {text!r}", hint=f"it must be {' or '.join(get_args(JudgedKind))}")
+    return text
+
+
+def _still_wanted(waiting: Sequence[Open], done: Sequence[JudgeLabel], count: int) -> list[Open]:
+    """The pairs that are missing until each judge has `count` labels, or all there are."""
+    have = Counter(one.judge for one in done)
+    chosen = []
+    for pair in waiting:
+        if have[pair.judged.judge] < count:
+            have[pair.judged.judge] += 1
+            chosen.append(pair)
+    return chosen
 
 
 def score_judges(path: Path) -> None:
@@ -73,27 +95,27 @@ def score_judges(path: Path) -> None:
         raise SettingsError("nothing is labelled yet", hint="`strategist judge label` shows pairs to label; about 50 will do")
     for judge in sorted({one.judge for one in labels}):
         own = [one for one in labels if one.judge == judge]
-        gate, teacher = ([one for one in own if one.kind == kind] for kind in ("gate", "teacher"))
+        gate, teacher = ([one for one in own if one.kind == kind] for kind in get_args(JudgedKind))
         _print(score(judge, gate))
         known = judged_by(judge, gate)
         share = sum(weight * value for value, weight in null_of(known))
-        say(f"in the gate's test a useless line is taken to win {share:.0%} of the decided pairs (50 % where checks decide)")
+        say(f"In the gate's test a line without any effect is taken to win {share:.0%} of the decided pairs {WHERE_CHECKS}.")
         if teacher:
-            found = score(judge, teacher)
-            if found.lean is not None:
-                say(f"lean to the teacher's replies (self-preference where it is of the judge's family): {_interval(found.lean)}")
+            lean = score(judge, teacher).lean
+            said = "too few to say" if lean is None else _interval(lean)
+            say(f"Lean to the teacher's replies (to itself, where both are of one family): {said}; {plural(len(teacher), 'label')}.")
 
 
-def open_pairs(project: Project, kind: str) -> list[Open]:
+def open_pairs(project: Project, kind: JudgedKind) -> list[Open]:
     """Pairs of a kind that nobody has labelled, in an order that has nothing to do with what they are."""
-    known = {one.pair for one in project.judge_labels()}
+    known = {(one.run, one.pair) for one in project.judge_labels()}
     found = [
-        Open(id_, run, judged, bool(stable_int("side", id_) % 2))
+        Open(id_, run, judged, bool(stable_int("side", run, id_) % 2))
         for run in [info.id for info in project.store.runs()]
         for id_, judged in project.store.named_documents(run, JUDGED, Judged)
-        if judged.kind == kind and id_ not in known
+        if judged.kind == kind and (run, id_) not in known
     ]
-    return sorted(found, key=lambda one: (stable_int("label", one.id), one.id))
+    return sorted(found, key=lambda one: stable_int("label", one.run, one.id))
 
 
 def labelled_pair(pair: Open, side: Side) -> JudgeLabel:

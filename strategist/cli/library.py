@@ -15,6 +15,7 @@ from strategist.cli.files import read_text, write_text, written
 from strategist.cli.teach import catch_up
 from strategist.cli.try_ import explain
 from strategist.errors import LibraryError, SettingsError
+from strategist.evaluation.judging import by_judge_alone
 from strategist.library.export import export_text, import_text, read_export
 from strategist.project import Project, open_project
 from strategist.records.chat import Message
@@ -42,7 +43,8 @@ def list_entries(path: Path, status: str | None) -> None:
     table = grid("entry", "status", "round", "w-l-t", "q", "issues", "first line", right=("round",), wrap="first line")
     for entry in entries:
         wins, q = _record(entry.evidence)
-        table.add_row(entry.ref, _coloured(entry), str(entry.round + 1), wins, q, Text(_issues(entry)), Text(_first(entry)))
+        lines = Text.assemble(_first(entry), ("\n" + said if (said := by_judge_alone(entry.evidence)) else "", "dim"))
+        table.add_row(entry.ref, _coloured(entry), str(entry.round + 1), wins, q, Text(_issues(entry)), lines)
     out.print(table)
     say("w-l-t: test moments won, lost and tied against the library without it; q: after correction for the round's tests", "dim")
 
@@ -53,6 +55,8 @@ def _list_narrow(entries: tuple[Entry, ...]) -> None:
         out.print(Text.assemble((entry.ref, "bold"), " ", _coloured(entry), f" {wins} q {q} · {_issues(entry)}"))
         for strategy in entry.strategies:
             out.print(Padding(Text(strategy.text), (0, 0, 0, 4)))
+        if said := by_judge_alone(entry.evidence):
+            out.print(Padding(Text(said, style="dim"), (0, 0, 0, 4)))
 
 
 def show(path: Path, name: str) -> None:
@@ -71,6 +75,8 @@ def show(path: Path, name: str) -> None:
     block("reply before", entry.reply_before or "-", "dim")
     block("reply after", entry.reply_after or "-", "green")
     say(_evidence(entry))
+    if said := by_judge_alone(entry.evidence):
+        say(f"decided {said}", "yellow")
     for event in events:
         out.print(Text.assemble((event.time, "dim"), f" {event.actor}: {event.action} ({event.reason})"))
 

@@ -211,7 +211,7 @@ def count_failures(failed: Sequence[Trace]) -> tuple[FailureLine, ...]:
 
 def warnings_of(data: ReportData, brief_hash: str) -> tuple[str, ...]:
     """What a reader must know before believing the figures, most important first."""
-    found = [_early_stop(data), *_about_headline(data.headline), _about_failures(data), _about_brief(data, brief_hash)]
+    found = [_early_stop(data), *_about_headline(data.headline), _about_failures(data), _about_brief(data, brief_hash), _about_judge(data)]
     return tuple(text for text in found if text)
 
 
@@ -246,6 +246,16 @@ def _about_failures(data: ReportData) -> str:
 def _about_brief(data: ReportData, brief_hash: str) -> str:
     stale = sum(line.entry.brief_hash != brief_hash and line.entry.status != "retired" for line in data.entries)
     return f"{stale} entries were learned under another version of the brief; test them again before use." if stale else ""
+
+
+def _about_judge(data: ReportData) -> str:
+    standing = [line.entry.evidence for line in data.entries if line.entry.status != "retired"]
+    judged = [evidence.judged for evidence in standing if evidence is not None and evidence.judged is not None]
+    if not judged:
+        return ""
+    unknown = sum(not one.labels for one in judged)
+    text = f"{len(judged)} of {len(standing)} entries in use rest on a judge's word alone: no check has a say in what is better."
+    return f"{text} Nobody had checked that judge for {unknown} of them: `strategist judge label`." if unknown else text
 
 
 def _customer(entry: Entry, scenarios: Mapping[str, str]) -> str:

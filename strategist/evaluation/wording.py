@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, get_args
 
+from strategist.evaluation.judging import by_judge_alone
 from strategist.evaluation.numbers import DASH, count, counted, equals, interval, money, plain, signed
 from strategist.evaluation.report_data import ReportData
 from strategist.evaluation.study import CheckComparison
@@ -208,6 +209,7 @@ def trial(entry: Entry) -> str:
         f"Of {counted(moments, 'moment')} it was not written for: better at {found.wins}, the same at {found.ties}, "
         f"worse at {found.losses}; {equals('p', found.p)}, {equals('q', found.q)}; more hard failures: {equals('p', found.hard_p)}. "
         f"{counted(found.replies, 'reply', 'replies')} in all, try number {found.tries}."
+        + (f" Decided {said}." if (said := by_judge_alone(found)) else "")
     )
 
 

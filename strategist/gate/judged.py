@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from strategist.records.base import Record
-from strategist.records.evidence import Comparison, JudgedBy
+from strategist.records.evidence import Comparison, JudgedBy, JudgedKind
 from strategist.stats import FAIR, Null
 
 LEAN = 0.2
@@ -40,7 +40,7 @@ class JudgeLabel(Record):
 
     pair: str
     run: str
-    kind: Literal["gate", "teacher"]
+    kind: JudgedKind
     judge: str
     human: Side
     comparison: Comparison

@@ -6,14 +6,12 @@ known. Knows no candidate and no guidance.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from strategist.errors import ModelError
 from strategist.gate.pairs import Answered, Compared
 from strategist.loop.deps import Deps
 from strategist.records.base import digest
 from strategist.records.chat import Purpose
-from strategist.records.evidence import Comparison, Judged, PairResult
+from strategist.records.evidence import Comparison, Judged, JudgedKind, PairResult
 from strategist.records.trace import Scenario
 from strategist.roles.protocols import Attempt
 
@@ -30,7 +28,7 @@ async def compare_attempts(
     by_checks = one.grade.against(other.grade)
     if deps.judge is None or by_checks != "tie":
         return by_checks
-    kind: Literal["gate", "teacher"] = "teacher" if teacher else "gate"
+    kind: JudgedKind = "teacher" if teacher else "gate"
     said = await _asked(deps, round_, scenario, other.text, one.text, purpose="coach", sample=sample, kind=kind)
     return _RESULTS[said.preference]
 
@@ -60,7 +58,7 @@ async def _asked(
     *,
     purpose: Purpose,
     sample: int,
-    kind: Literal["gate", "teacher"] | None,
+    kind: JudgedKind | None,
 ) -> Comparison:
     assert deps.judge is not None, "only where there is a judge"
     said = await deps.judge.compare(scenario, before, after, purpose=purpose, sample=sample)

@@ -43,11 +43,14 @@ class JudgedBy(Record):
     decided: float
 
 
-class Judged(Record):
-    """One comparison that a judge was asked for, kept so that people can label it. `gate`: the student's reply without and with a
-    candidate; `teacher`: the student's and the teacher's, when coaching looked for a gap."""
+JudgedKind = Literal["gate", "teacher"]
+"""`gate`: the student's reply without and with a candidate; `teacher`: the student's and the teacher's, when coaching looked for a gap."""
 
-    kind: Literal["gate", "teacher"]
+
+class Judged(Record):
+    """One comparison that a judge was asked for, kept so that people can label it."""
+
+    kind: JudgedKind
     judge: str
     scenario: str
     persona: str
