@@ -80,7 +80,8 @@ def _choice(truth: PairResult, faults: Faults, rng: np.random.Generator, *, guid
     if draw[1] < faults.lean:
         return guided
     if draw[2] < faults.error:
-        return [choice for choice in get_args(Choice) if choice != right][int(rng.integers(2))]
+        wrong: list[Choice] = [choice for choice in get_args(Choice) if choice != right]
+        return wrong[int(rng.integers(2))]
     return right
 
 

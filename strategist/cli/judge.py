@@ -31,6 +31,7 @@ from strategist.stats import Estimate
 ENOUGH = 50
 KINDS: dict[JudgedKind, str] = {"gate": "replies without and with a line", "teacher": "the teacher's replies with the student's"}
 KEYS: dict[str, Literal["a", "b", "tie"]] = {"a": "a", "b": "b", "t": "tie", "tie": "tie", "=": "tie"}
+QUESTION = "Which serves the customer better, within the rules of the brief?"
 ASK = "which is better? a, b, t (no difference), s (skip), q (stop): "
 WHERE_CHECKS = "(50 % where checks decide)"
 
@@ -57,7 +58,7 @@ def label(path: Path, *, count: int, kind: str) -> None:
             more = f"; {plural(len(waiting), 'pair')} more could be: --count {count + len(waiting)}" if waiting else ""
             say(f"{plural(len(done), 'pair')} labelled{more}. `strategist judge score` says what they tell")
             return
-        say(f"{plural(len(todo), 'pair')} to label. Two replies each, in random order; which serves the customer better within the rules?")
+        say(f"{plural(len(todo), 'pair')} to label, each of two replies in random order. {QUESTION}")
         labelled = 0
         try:
             for number, pair in enumerate(todo, start=1):
@@ -151,6 +152,7 @@ def _ask(project: Project, pair: Open, number: int, total: int) -> Side | None:
         if answer in KEYS:
             chosen = KEYS[answer]
             return "tie" if chosen == "tie" else "after" if (chosen == "b") != pair.swapped else "before"
+        say(f"{answer!r} is none of them", "yellow")
     raise EOFError
 
 
@@ -160,6 +162,8 @@ def _answers() -> Iterator[str]:
         line = sys.stdin.readline()
         if not line:
             return
+        if not sys.stdin.isatty():
+            say("")  # nobody has pressed Enter
         yield line.strip().lower()
 
 
@@ -185,7 +189,7 @@ def _print(found: JudgeScore) -> None:
         table.add_row(*row)
     out.print(table)
     if found.labels < ENOUGH:
-        say(f"with {found.labels} labels the margins are wide; about {ENOUGH} will do", "yellow")
+        say(f"With {plural(found.labels, 'label')} the margins are wide; about {ENOUGH} will do: `strategist judge label`.", "yellow")
 
 
 def _percent(found: Estimate | None) -> str:
