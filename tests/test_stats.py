@@ -15,7 +15,9 @@ from scipy import special as scipy_special
 from scipy import stats as scipy_stats
 
 from strategist.stats import (
+    FAIR,
     Estimate,
+    Null,
     benjamini_hochberg,
     cluster_bootstrap,
     mcnemar_one_sided,
@@ -41,8 +43,9 @@ def test_sign_test_agrees_with_scipy(wins: int, losses: int) -> None:
     assert mcnemar_one_sided(wins, losses) == sign_test(wins, losses)
 
 
-def by_all_paths(wins: list[bool], first: int, most: int) -> float:
-    """The share of all paths of `most` steps that do as well as this one at some reading. The bet is integrated by scipy."""
+def by_all_paths(wins: list[bool], first: int, most: int, share: float = 0.5) -> float:
+    """The probability of all paths of `most` steps that do as well as this one at some reading, each step being a win with `share`. The bet
+    is integrated by scipy."""
 
     def best(path: tuple[bool, ...]) -> float:
         readings = [(sum(path[:n]), n) for n in range(first, len(path) + 1)]
@@ -51,7 +54,7 @@ def by_all_paths(wins: list[bool], first: int, most: int) -> float:
 
     reached = best(tuple(wins)) * (1 - 1e-9)
     paths = list(itertools.product((True, False), repeat=most))
-    return sum(best(path) >= reached for path in paths) / len(paths)
+    return math.fsum(share ** sum(path) * (1 - share) ** (most - sum(path)) for path in paths if best(path) >= reached)
 
 
 @few
@@ -61,6 +64,49 @@ def test_the_sequential_sign_test_agrees_with_all_paths(wins: list[bool], first:
     p = sequential_sign_test(wins, first=first, most=most)
     assert p == pytest.approx(by_all_paths(wins, first, most))
     assert 0 < p <= 1
+
+
+shares = st.integers(10, 19).map(lambda n: n / 20)
+
+
+@few
+@given(st.lists(st.booleans(), max_size=8), st.integers(0, 8), st.integers(0, 2), shares)
+def test_the_sequential_sign_test_agrees_with_all_paths_of_a_coin_that_leans(
+    wins: list[bool], first: int, more: int, share: float
+) -> None:
+    most = max(first, len(wins) + more)
+    p = sequential_sign_test(wins, first=first, most=most, null=((share, 1.0),))
+    assert p == pytest.approx(by_all_paths(wins, first, most, share))
+
+
+@few
+@given(st.lists(st.booleans(), max_size=24), st.integers(0, 12), shares, shares, st.floats(0, 1))
+def test_a_leaning_null_asks_for_more_and_a_mixture_for_its_mean(wins: list[bool], first: int, low: float, high: float, w: float) -> None:
+    most = max(first, 26)
+
+    def p(null: Null) -> float:
+        return sequential_sign_test(wins, first=first, most=most, null=null)
+
+    low, high = sorted((low, high))
+    assert p(FAIR) == p(((0.5, 1.0),)) == sequential_sign_test(wins, first=first, most=most)
+    assert p(FAIR) <= p(((low, 1.0),)) <= p(((high, 1.0),)) * (1 + 1e-12)
+    assert p(((low, w), (high, 1 - w))) == pytest.approx(w * p(((low, 1.0),)) + (1 - w) * p(((high, 1.0),)))
+
+
+@pytest.mark.parametrize("null", [((0.6, 1.0),), ((0.75, 1.0),), ((0.5, 0.25), (0.6, 0.5), (0.8, 0.25))])
+def test_the_sequential_sign_test_is_valid_where_wins_have_the_share_of_the_null(null: Null) -> None:
+    """At the best time to stop, over draws of the share by its weights and of wins by the share."""
+    import numpy as np
+
+    generator = np.random.default_rng(4)
+    values, weights = zip(*null, strict=True)
+    lowest = []
+    for _ in range(600):
+        wins = (generator.random(20) < generator.choice(values, p=weights)).tolist()
+        lowest.append(sequential_sign_test(wins, first=8, most=20, null=null))
+    for level in (0.05, 0.1, 0.3):
+        assert sum(p <= level for p in lowest) / 600 <= level + 2.5 * math.sqrt(level / 600)
+    assert sum(p <= 0.3 for p in lowest) / 600 > 0.15, "and is not valid by never saying anything"
 
 
 @few
