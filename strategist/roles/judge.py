@@ -34,7 +34,7 @@ _FAMILIES = (
     ("gpt", r"gpt|openai/o\d|\bo[1-9]\b|davinci"),
     ("claude", r"claude|anthropic"),
     ("gemini", r"gemini|gemma|palm"),
-    ("llama", r"llama|vicuna"),
+    ("llama", r"(?<!o)llama(?!file)|vicuna"),
     ("qwen", r"qwen|qwq"),
     ("mistral", r"mistral|mixtral|ministral|codestral|magistral"),
     ("deepseek", r"deepseek"),
