@@ -71,9 +71,7 @@ shares = st.integers(10, 19).map(lambda n: n / 20)
 
 @few
 @given(st.lists(st.booleans(), max_size=8), st.integers(0, 8), st.integers(0, 2), shares)
-def test_the_sequential_sign_test_agrees_with_all_paths_of_a_coin_that_leans(
-    wins: list[bool], first: int, more: int, share: float
-) -> None:
+def test_the_sequential_sign_test_agrees_with_all_paths_of_a_coin_that_leans(wins: list[bool], first: int, more: int, share: float) -> None:
     most = max(first, len(wins) + more)
     p = sequential_sign_test(wins, first=first, most=most, null=((share, 1.0),))
     assert p == pytest.approx(by_all_paths(wins, first, most, share))

@@ -163,7 +163,7 @@ def _answers() -> Iterator[str]:
         if not line:
             return
         if not sys.stdin.isatty():
-            say("")  # nobody has pressed Enter
+            out.print()  # nobody has pressed Enter
         yield line.strip().lower()
 
 

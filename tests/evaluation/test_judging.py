@@ -14,7 +14,13 @@ from strategist.records.evidence import Choice, Comparison, Evidence, JudgedBy
 from strategist.stats import mean_interval, wilson
 
 Said = tuple[Choice | None, Choice | None]
-BEFORE, AFTER, TIE, FIRST, SECOND, HALF, UNREAD = ("1", "2"), ("2", "1"), ("tie", "tie"), ("1", "1"), ("2", "2"), ("1", "tie"), (None, "2")
+BEFORE: Said = ("1", "2")
+AFTER: Said = ("2", "1")
+TIE: Said = ("tie", "tie")
+FIRST: Said = ("1", "1")
+SECOND: Said = ("2", "2")
+HALF: Said = ("1", "tie")
+UNREAD: Said = (None, "2")
 
 
 def label(said: Said, human: Side, *, judge: str = "j", words: tuple[int, int] = (5, 5)) -> JudgeLabel:

@@ -89,7 +89,8 @@ def gate(compare: Compare, judged: JudgedBy | None, count: int = 16) -> Evidence
         return Answered(Grade(), text="bare" if candidate is None else "guided")
 
     work = run_gate(
-        [CANDIDATE], [moments(count)], GateSettings(look=4, most=16), answer, k=3, student="s", snapshot_hash="h", compare=compare, judged=judged
+        [CANDIDATE], [moments(count)], GateSettings(look=4, most=16), answer,
+        k=3, student="s", snapshot_hash="h", compare=compare, judged=judged,
     )  # fmt: skip
     return asyncio.run(work)[0]
 
