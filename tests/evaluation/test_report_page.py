@@ -12,8 +12,9 @@ from strategist.errors import StoreError
 from strategist.evaluation import wording
 from strategist.evaluation.numbers import count, money
 from strategist.evaluation.report import render_report, write_report
-from strategist.evaluation.report_data import EntryLine, FailureLine, ReportData
-from strategist.records.library import Key, Refusal, Strategy
+from strategist.evaluation.report_data import EntryLine, FailureLine, ReportData, warnings_of
+from strategist.records.evidence import JudgedBy
+from strategist.records.library import Key, Refusal, Status, Strategy
 from strategist.records.run import Overrun
 from strategist.stats import Estimate
 
@@ -251,3 +252,28 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(nothing_yet: ReportData
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write the report"):
         write_report(nothing_yet, tmp_path / "file" / "report.html")
+
+
+def test_entries_that_rest_on_a_judge_say_so_and_the_page_warns(made_up: ReportData) -> None:
+    def page_of(*judged: JudgedBy | None, status: Status = "admitted") -> tuple[ReportData, str]:
+        lines = []
+        for line, one in zip(made_up.entries, judged, strict=False):
+            assert line.entry.evidence is not None
+            evidence = line.entry.evidence.model_copy(update={"judged": one})
+            lines.append(EntryLine(entry=line.entry.model_copy(update={"evidence": evidence, "status": status}), customer=line.customer))
+        data = made_up.model_copy(update={"entries": tuple(lines)})
+        data = data.model_copy(update={"warnings": warnings_of(data, "b0")})
+        return data, " ".join("".join(Page(render_report(data)).text).split())
+
+    unchecked = JudgedBy(judge=f"openai:{EVIL}", se=0.2, decided=0.7)
+    known = JudgedBy(judge="openai:judge", labels=50, bias=0.031, se=0.05, decided=0.7)
+    data, text = page_of(unchecked, known, None)
+    assert text.count("Admitted by the judge alone: openai:judge, 50 labels, lean +0.03 (standard error 0.05).") == 1
+    assert text.count("Decided by the judge alone: openai:judge, 50 labels") == 1
+    assert text.count(f"Admitted by the judge alone: openai:{EVIL}, 0 labels, lean unknown.") == 1
+    (warning,) = [one for one in data.warnings if "judge" in one]
+    assert warning.startswith("2 of 3 entries in use rest on a judge's word alone")
+    assert "Nobody had checked that judge for 1 of them" in warning
+    assert not any("Nobody had checked" in one for one in page_of(known)[0].warnings)
+    assert not any("judge" in one for one in page_of(None)[0].warnings)
+    assert not any("judge" in one for one in page_of(unchecked, status="retired")[0].warnings)
