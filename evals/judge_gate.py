@@ -73,14 +73,14 @@ def said(truth: PairResult, faults: Faults, rng: np.random.Generator) -> Compari
 
 def _choice(truth: PairResult, faults: Faults, rng: np.random.Generator, *, guided: Literal["1", "2"]) -> Choice:
     other: Literal["1", "2"] = "1" if guided == "2" else "2"
-    right: Choice = {"win": guided, "loss": other, "tie": "tie"}[truth]  # type: ignore[assignment]
+    right: Choice = {"win": guided, "loss": other, "tie": "tie"}[truth]
     draw = rng.random(3)
     if draw[0] < faults.order:
         return "1"
     if draw[1] < faults.lean:
         return guided
     if draw[2] < faults.error:
-        choices: list[Choice] = [choice for choice in ("1", "2", "tie") if choice != right]  # type: ignore[misc]
+        choices: list[Choice] = [choice for choice in ("1", "2", "tie") if choice != right]
         return choices[int(rng.integers(2))]
     return right
 
@@ -200,9 +200,9 @@ def main() -> None:
         row = measure(cell, rounds)
         worst = max(worst, row.fdr.mean)
         power = share_cell(row.power)
-        faults = f"{cell.faults.error:.2f} / {cell.faults.order:.2f} / {cell.faults.lean:.2f}"
+        shown = f"{cell.faults.error:.2f} / {cell.faults.order:.2f} / {cell.faults.lean:.2f}"
         print(
-            f"| {faults} | {cell.labels} | {cell.useless:.0%} | {share_cell(row.fdr)} | {power} | {share_cell(row.fdr_fair)} |", flush=True
+            f"| {shown} | {cell.labels} | {cell.useless:.0%} | {share_cell(row.fdr)} | {power} | {share_cell(row.fdr_fair)} |", flush=True
         )
     print(f"\nhighest: {worst:.3f}\n\n| error / order / lean | true error rate | covered by the interval of 50 labels |\n|---|---|---|")
     for faults in dict.fromkeys(cell.faults for cell in cells()):
