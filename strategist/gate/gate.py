@@ -43,9 +43,10 @@ async def run_gate(
     """Test all candidates of a round and return their evidence in the same order.
 
     `ranked_moments[i]` are the train states with the rank and score of `candidates[i]` (see choose_moments), `k` how many entries a turn
-    gets. `answer` is one for all, or one for each candidate where they are not tested against the same library. `compare` decides pairs that checks leave undecided, and `judged` says how far it can be trusted. ValueError
-    for lists of different lengths, a candidate twice or `concurrency` below 1. What `answer` or `compare` raises is raised here, after the
-    turns under way have ended; no new turn is started meanwhile.
+    gets. `answer` is one for all, or one for each candidate where they are not tested against the same library. `compare` decides pairs
+    that checks leave undecided, and `judged` says how far it can be trusted. ValueError for lists of different lengths, a candidate twice
+    or `concurrency` below 1. What `answer` or `compare` raises is raised here, after the turns under way have ended; no new turn is
+    started meanwhile.
     """
     answers = list(answer) if isinstance(answer, Sequence) else [answer] * len(candidates)
     _check(candidates, ranked_moments, answers, concurrency)
@@ -53,6 +54,7 @@ async def run_gate(
     ready = [index for index, found in enumerate(moments) if len(found) >= settings.enough]
     places = asyncio.Semaphore(concurrency)
     turns = _Turns(progress)
+    plays = [partial(turns.play, one) for one in answers]
 
     null = null_of(judged)
     tested = [
@@ -64,7 +66,7 @@ async def run_gate(
         turns.expect(2 * sum(len(moments[i]) - len(tested[i].pairs) for i in going))
         parts = [moments[i][len(tested[i].pairs) :][: settings.look] for i in going]
         work = [
-            run_pairs(candidates[i], part, 2 if tested[i].pairs else 1, answer=partial(turns.play, answers[i]), places=places, compare=compare)
+            run_pairs(candidates[i], part, 2 if tested[i].pairs else 1, answer=plays[i], places=places, compare=compare)
             for i, part in zip(going, parts, strict=True)
         ]
         for index, played in zip(going, await in_order(work), strict=True):
