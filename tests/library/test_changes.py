@@ -45,7 +45,9 @@ def test_every_rule_is_the_same_or_in_one_change_and_equal_texts_never_changed(o
     assert len(afters) == len(set(afters))
     assert len(old) - len(befores) == len(new) - len(afters), "what is the same is the same on both sides"
     assert all(c.before.text != c.after.text for c in found.real if c.before and c.after)
-    assert all(c.before.text == c.after.text and c.before.id != c.after.id for c in found.changes if c.before and c.after and c.kind == "moved")
+    assert all(
+        c.before.text == c.after.text and c.before.id != c.after.id for c in found.changes if c.before and c.after and c.kind == "moved"
+    )
     assert compare(brief(old), brief(old), "en") == ((), (), ())
 
 
@@ -65,7 +67,10 @@ def test_a_rule_that_was_written_anew_under_its_number_is_a_change() -> None:
 
 
 def test_lines_that_are_no_rules_are_compared_too_and_layout_is_not() -> None:
-    old, new = brief(["Be kind."], head="Open from 9:00 to 17:00 on weekdays."), brief(["Be   kind."], head="Open from 9:00 to 18:00 on weekdays.")
+    old, new = (
+        brief(["Be kind."], head="Open from 9:00 to 17:00 on weekdays."),
+        brief(["Be   kind."], head="Open from 9:00 to 18:00 on weekdays."),
+    )
     found = compare(old, new, "en")
     assert [(c.kind, c.name) for c in found.changes] == [("changed", "a line")]
     assert found.figures_new == ("18:00",)

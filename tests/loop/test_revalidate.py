@@ -18,6 +18,7 @@ from strategist.lab.worlds import load_world
 from strategist.library.briefs import keep_brief, kept_brief
 from strategist.library.changes import compare
 from strategist.library.stale import Staleness, is_stale, staleness
+from strategist.loop.admit import put_to_test
 from strategist.loop.revalidate import FIRST_ROUND, Retested, as_candidate, batch_of, choose, number_of, reason_of, revalidate
 from strategist.models.adapters.scripted import AnswerFunction
 from strategist.project import Project, open_project
@@ -37,10 +38,8 @@ NOW = replace(
 )
 """One rule says something else."""
 
-Refuse = Callable[[ModelRequest], bool]
 
-
-def deaf_to(*entries: Entry, unless: str = "") -> Callable[[AnswerFunction], AnswerFunction]:
+def deaf_to(*entries: Entry) -> Callable[[AnswerFunction], AnswerFunction]:
     """A student to whom the lines of these entries say nothing under the new brief."""
 
     def wrap(answer: AnswerFunction) -> AnswerFunction:
@@ -224,9 +223,10 @@ def test_without_moments_an_entry_stays_as_it_is_and_asking_again_is_free(compan
     key = LATE.keys[0].model_copy(update={"text": "zebra quagga okapi"})
     company.fill(LATE.model_copy(update={"keys": (key,)}), MOVED)
     company.domain = NOW
-    for _ in range(2):
-        (one,), run, _ = company.test()
+    for first in (True, False):
+        (one,), run, paid = company.test()
         assert (one.after, run) == (None, "revalidate-001")
+        assert (paid > 0) == first
         assert one.why == "too few moments to test it at: it stays as it is"
     assert is_stale(company.entry(LATE.id), NOW.brief_hash)
     with company.open() as project:
@@ -300,25 +300,18 @@ def test_entries_about_later_turns_are_tested_in_conversations_played_up_to_them
 def test_what_somebody_changed_meanwhile_is_left_so(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     company.fill(LATE)
     company.domain = NOW
-    with company.open() as project:
-        library = project.library
 
-    def retired(*_: object) -> None:
+    def retire() -> None:
         with company.open() as other:
             other.library.retire(LATE.id, actor="ana", reason="wrong")
 
-    assert library
-    monkeypatch.setattr("strategist.loop.revalidate.kept_texts", lambda store, hashes: {})
-    with monkeypatch.context() as patch:
-        patch.setattr("strategist.loop.revalidate.put_to_test", after_(retired))
-        (one,), _, _ = company.test()
+    monkeypatch.setattr("strategist.loop.revalidate.put_to_test", and_then(retire))
+    (one,), _, _ = company.test()
     assert (one.after, one.why) == (None, "somebody changed it meanwhile, and it was left so")
     assert company.entry(LATE.id).status == "retired"
 
 
-def after_(happens: Callable[[], None]) -> Callable[..., object]:
-    from strategist.loop.admit import put_to_test
-
+def and_then(happens: Callable[[], None]) -> Callable[..., object]:
     async def tested(*args: object) -> tuple[Evidence, ...]:
         found = await put_to_test(*args)  # type: ignore[arg-type]
         happens()
