@@ -101,7 +101,7 @@ def test_words_of_new_and_gone_rules_need_two_and_those_that_are_everywhere_none
     assert [(id_, touch) for id_, touch, _ in found(one, two, gone, common, now=now)] == [
         ("e2", "words"), ("e3", "words"), ("e1", "other"), ("e4", "other")
     ]  # fmt: skip
-    reasons = dict((id_, why) for id_, _, why in found(two, gone, now=now))
+    reasons = {id_: why for id_, _, why in found(two, gone, now=now)}
     assert reasons == {
         "e2": ("has words of R5, which is new: late, vouchers",),
         "e3": ("has words of R4, which is gone: hours, opening",),

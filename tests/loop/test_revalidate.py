@@ -209,9 +209,10 @@ def test_what_was_stopped_before_it_was_written_pays_nothing_when_it_is_done_aga
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("strategist.loop.revalidate.keep_brief", stop)
-        company.test()
+        with pytest.raises(KeyboardInterrupt):
+            company.test()
     before = company.calls()
     assert company.entry(LATE.id).version == 1
     results, run, paid = company.test()
