@@ -63,8 +63,11 @@ def _print_change(old: str, change: BriefChange | None) -> None:
     if change is None:
         say("  its text is not known here (the entries came from elsewhere), so all rules count as changed", "yellow")
         return
-    for one in change.changes:
+    for one in change.real:
         _print_rule(one)
+    moved = [f"{c.before.id} is {c.after.id}" for c in change.changes if c.kind == "moved" and c.before is not None and c.after is not None]
+    if moved:
+        say(f"  only numbers: {', '.join(moved)}", "dim")
     for what, figures in (("no longer named", change.figures_gone), ("newly named", change.figures_new)):
         if figures:
             say(f"  {what}: {', '.join(figures)}")
@@ -73,14 +76,11 @@ def _print_change(old: str, change: BriefChange | None) -> None:
 
 
 def _print_rule(one: Change) -> None:
-    if one.kind == "moved" and one.before is not None and one.after is not None:
-        say(f"  {one.before.id} is {one.after.id} now, with the same text", "dim")
-        return
     now = f", now {one.after.id}" if one.before is not None and one.after is not None and one.after.id != one.before.id else ""
     say(f"  {one.name} {'is new' if one.kind == 'added' else one.kind}{now}")
     for sign, rule, style in (("-", one.before, "red"), ("+", one.after, "green")):
         if rule is not None:
-            out.print(Padding(Text(f"{sign} {rule.text}", style=style), (0, 0, 0, 4)))
+            out.print(Padding(Text(f"{sign} {rule.text}", style=style), (0, 0, 0, 4), expand=False))
 
 
 def _print_next(found: Staleness) -> None:
@@ -153,6 +153,8 @@ def _print_results(results: Sequence[Retested], run: RunInfo, paid: int) -> None
     out.print(table)
     replies = sum(one.evidence.replies for one in results if one.evidence is not None)
     say(f"{run.id}: {plural(replies, 'test reply', 'test replies')}, {plural(paid, 'call')} paid by this command", "dim")
+    if any(one.after is not None and one.evidence is None for one in results):
+        say("next: change what the brief does not allow (docs/python.md), then test the entry again by its name", "dim")
     untested = [one.before for one in results if one.after is None]
     if untested:
         what = plural(len(untested), "entry was", "entries were")

@@ -3,8 +3,8 @@
 Owns what *stale* means and the order of the reasons. Knows no database and no model: the old briefs' texts are given. Whether an entry
 still helps only the gate can tell; this says where to look first.
 
-Invariants: an entry is stale if it may be used or proposed, holds a line, and was last tested under another brief; every stale entry has
-exactly one reason, the first that holds; a rule that only got a new number touches nobody but a line that names its number.
+Invariants: an entry is stale if it may be used or proposed, holds a line, and was last tested under another brief; every stale entry is
+touched in exactly one way, the likeliest that holds; a rule that only got a new number touches nobody but a line that names its number.
 """
 
 from __future__ import annotations
@@ -73,13 +73,12 @@ def _touched(entry: Entry, change: BriefChange | None, brief: str, language: str
     if change is None:
         touch: Touch = "lint" if forbidden else "unknown"
         return StaleEntry(entry, touch, forbidden or ("the brief it was learned under is not known here: any rule may have changed",))
-    reasons: tuple[tuple[Touch, tuple[str, ...]], ...] = (
-        ("rule", _by_rule(entry, change)),
-        ("lint", forbidden),
-        ("words", _by_words(entry, change, language, common)),
-    )
-    found = next(((touch, why) for touch, why in reasons if why), None)
-    return StaleEntry(entry, *(found or ("other", ("the brief changed, not what this rests on",))))
+    rules = _by_rule(entry, change)
+    if rules or forbidden:
+        return StaleEntry(entry, "rule" if rules else "lint", (*rules, *forbidden))
+    if shared := _by_words(entry, change, language, common):
+        return StaleEntry(entry, "words", shared)
+    return StaleEntry(entry, "other", ("the brief changed, not what this rests on",))
 
 
 def refused_by(strategies: Sequence[Strategy], brief: str, language: str) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def test_what_is_stale_why_what_changed_and_what_next(cli: Cli, tmp_path: Path) 
         f"since the brief {THEN.brief_hash}:",
         "R1 is new",
         "+ Be quick.",
-        "R1 is R2 now, with the same text",
+        "only numbers: R1 is R2, R2 is R3, R3 is R4, ",
         f"{RULE} changed, now {new}",
         "This holds for express parcels too.",
         "a line is new",
@@ -148,6 +148,16 @@ def test_what_was_not_decided_is_said_plainly(cli: Cli, tmp_path: Path) -> None:
     assert "too few moments to test it at: it stays as it is" in done.out
     assert f"1 entry was not decided and kept as before, status and brief: {LATE.id}" in done.err
     assert "revalidate-001: 0 test replies, " in done.out, "the search for moments cost some"
+
+
+@pytest.mark.usefixtures("new_brief")
+def test_a_forbidden_text_leaves_service_and_the_way_back_is_said(cli: Cli, tmp_path: Path) -> None:
+    line = LATE.strategies[0].model_copy(update={"text": "When a parcel is overdue, say that the trace takes 14 days."})
+    done = cli("library", "revalidate", "-q", "-s", filled(tmp_path, LATE.model_copy(update={"strategies": (line,)})))
+    assert "the brief does not allow the text" in done.out
+    assert "0 test replies, 0 calls paid by this command" in done.out
+    assert "then test the entry again by its name" in done.out
+    assert "not decided" not in done.err
 
 
 @pytest.mark.usefixtures("new_brief")

@@ -108,6 +108,12 @@ def test_words_of_new_and_gone_rules_need_two_and_those_that_are_everywhere_none
     }
 
 
+def test_a_changed_rule_does_not_hide_that_the_text_is_forbidden() -> None:
+    now = brief(["Be polite.", "A refund takes 30 days.", *RULES_THEN[2:]])
+    (one,) = found(entry("e1", "Say that it takes 14 days.", "R2"), now=now)
+    assert one == ("e1", "rule", ("rests on R2, which changed", "line 1: date or deadline that the brief does not name: 14 day"))
+
+
 def test_under_an_unknown_brief_all_rules_may_have_changed_but_a_forbidden_text_says_more() -> None:
     ranked = found(entry("e1", "Zzz.", "R1"), entry("e2", "Say that it takes 21 days."), now=THEN, known=False)
     assert [(id_, touch) for id_, touch, _ in ranked] == [("e2", "lint"), ("e1", "unknown")]
