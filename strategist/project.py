@@ -22,6 +22,7 @@ from strategist.domains.domain import Domain
 from strategist.domains.pack import find_domain
 from strategist.errors import LibraryError, SettingsError, StrategistError
 from strategist.gate.judged import JudgeLabel, judged_by
+from strategist.library.briefs import keep_brief
 from strategist.library.library import Library
 from strategist.loop.deps import Deps
 from strategist.loop.runner import ended_well
@@ -213,10 +214,15 @@ class Project:
         """What probes are booked on: no run of the loop, and not listed as one."""
         return self._info("probe", self.settings.seed)
 
+    def revalidation_run(self, number: int) -> RunInfo:
+        """What a re-validation is booked on: `revalidate-001` is the first. No run of the loop, and not listed as one."""
+        return self._info(f"revalidate-{number:03d}", self.settings.seed)
+
     def _new_run(self, earlier: int) -> RunInfo:
         run = self._info(f"run-{earlier + 1:03d}", self.settings.seed + 1_000 * earlier)
         self.take(run.id)
         self.store.put_run(run)
+        keep_brief(self.store, self.domain)
         return run
 
     def _info(self, run_id: str, seed: int) -> RunInfo:

@@ -244,6 +244,29 @@ def library_retire(
     change_status(settings, entry, "retire", reason)
 
 
+@library.command("stale", short_help="What a new brief may have made wrong.")
+def library_stale(settings: SettingsFile = DEFAULT) -> None:
+    """Entries that were learned under another brief, those first that it most likely made wrong, and what changed in it."""
+    from strategist.cli.stale import show
+
+    show(settings)
+
+
+@library.command("revalidate", short_help="Test stale entries again.")
+def library_revalidate(
+    entries: Annotated[
+        list[str] | None, typer.Argument(help="Ids of entries, stale or not; default: those that the new brief touches.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every stale entry, touched or not.")] = False,
+    settings: SettingsFile = DEFAULT,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Test stale entries again under the brief as it is now, at new customers. What does not pass leaves service."""
+    from strategist.cli.stale import revalidate
+
+    revalidate(settings, entries or [], every=every, quiet=quiet)
+
+
 @library.command("export", short_help="Write the servable entries as a file.")
 def library_export(
     out: Annotated[Path | None, typer.Argument(help="File to write; default: standard output.")] = None,

@@ -4,8 +4,8 @@ Owns what a change of an entry means (a new version or a new status, an event wi
 in one transaction) and how a snapshot is cut. Knows no ranking, no vectors and no model.
 
 Invariants: versions are never changed or deleted except for their status; the newest version of an id is the entry; an edited text has no
-evidence and is `proposed` until it is tested again; only an entry with evidence can be approved; a change under a marker that was used
-before, or a change that changes nothing, leaves no trace.
+evidence and is `proposed` until it is tested again; only an entry with evidence can be approved; what does not pass under a new brief is
+not served; a change under a marker that was used before, or a change that changes nothing, leaves no trace.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, exists, insert, s
 
 from strategist.errors import LibraryError
 from strategist.records.base import Record, digest
+from strategist.records.evidence import Decision, Evidence
 from strategist.records.library import SERVABLE, Entry, Event, Floor, Key, Snapshot, Status, Strategy, text_of
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set
 from strategist.store.texts import CHUNK, read_bodies, write_body
@@ -156,6 +157,28 @@ class Library:
                 return old
             return self._new_version(conn, old, {"keys": wide.keys}, actor=actor, action="widen", reason=reason)
 
+    def revalidate(
+        self, tested: Entry, evidence: Evidence, *, brief_hash: str, strategies: Sequence[Strategy], actor: str, reason: str
+    ) -> Entry | None:
+        """Write what a test under a brief said of an entry: a new version with this evidence, and the status that follows (`status_after`).
+        `strategies` are its lines with their rules as that brief numbers them.
+
+        None, and nothing is written, where the test says nothing or where somebody changed or retired the entry since."""
+        with self._store.transaction() as conn:
+            old = _get(conn, tested.id)
+            status = status_after(old.status, evidence.decision)
+            if status is None or _is_other(old, tested):
+                return None
+            changes = {"evidence": evidence, "brief_hash": brief_hash, "strategies": tuple(strategies), "status": status}
+            return self._new_version(conn, old, changes, actor=actor, action="revalidate", reason=reason)
+
+    def suspend(self, refused: Entry, *, actor: str, reason: str) -> Entry | None:
+        """Take an entry whose text a new brief forbids out of use: proposed, until its text is changed and passes. None as above."""
+        with self._store.transaction() as conn:
+            if _is_other(_get(conn, refused.id), refused):
+                return None
+            return self._set_status(refused.id, "proposed", actor=actor, action="revalidate", reason=reason)
+
     def get_floor(self) -> Floor | None:
         """The injection floor in force; None if none was set."""
         with self._store.database.reading() as conn:
@@ -216,6 +239,18 @@ class Library:
             bump_library_version(conn)
 
 
+def status_after(status: Status, decision: Decision) -> Status | None:
+    """An entry's status after a test under a new brief; None where the test says nothing, so that all stays as it is.
+
+    Who passes keeps its status, or is admitted. Who does not is not proven any more and leaves service until it passes again; who brings
+    more hard failures is retired."""
+    if decision in ("too_few_moments", "incomplete"):
+        return None
+    if decision == "admitted":
+        return status if status in SERVABLE else "admitted"
+    return "retired" if decision == "more_hard_failures" else "proposed"
+
+
 def _put(conn: Connection, entry: Entry, *, actor: str, action: str, reason: str) -> Came:
     """Write an entry as it is if its id is new, as the next version if its content is, else not at all.
 
@@ -237,6 +272,11 @@ def _bring_one(conn: Connection, entry: Entry, *, actor: str, reason: str) -> Ca
     if not known and entry.status in SERVABLE and (entry.evidence is None or entry.evidence.decision != "admitted"):
         entry = entry.model_copy(update={"status": "proposed"})  # a file can claim a status, not evidence
     return _put(conn, entry, actor=actor, action="import", reason=reason)
+
+
+def _is_other(now: Entry, before: Entry) -> bool:
+    """Whether the text or the keys changed meanwhile, or a person took the entry out of use."""
+    return now.version != before.version or now.status == "retired"
 
 
 def _lint(entry: Entry, strategies: Sequence[Strategy], brief: str, language: str) -> None:

@@ -224,6 +224,12 @@ def _number(text: str, language: Language) -> str:
     return re.sub(r"\.0+$", "", plain)
 
 
+def figures_in(text: str, language: str) -> frozenset[str]:
+    """The amounts and times that a text names, each in the one form in which lines and briefs are compared."""
+    own = language_of(language)
+    return frozenset([*_amounts(text, own), *_times(text, own)])
+
+
 def _not_in_brief(named: Sequence[str], allowed: Sequence[str], what: str) -> str | None:
     extra = [item for item in named if item not in allowed]
     return f"{what}: {extra[0]}" if extra else None
