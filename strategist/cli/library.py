@@ -100,7 +100,7 @@ def change_status(path: Path, name: str, action: Literal["approve", "retire"], r
     with open_project(load_settings(path)) as project:
         id_ = newest(project, name)
         change = project.library.approve if action == "approve" else project.library.retire
-        changed = change(id_, actor=_person(), reason=why)
+        changed = change(id_, actor=person(), reason=why)
         catch_up(project)
         say(f"{changed.ref} is {changed.status}")
 
@@ -122,7 +122,7 @@ def import_file(path: Path, file: Path) -> None:
     """Read an exported file into the library."""
     text = read_text(file)
     with open_project(load_settings(path)) as project:
-        done = import_text(project.library, text, actor=_person())
+        done = import_text(project.library, text, actor=person())
         if any(entry.brief_hash == project.domain.brief_hash for entry in read_export(text).entries):
             keep_brief(project.store, project.domain)
         catch_up(project)
@@ -185,7 +185,7 @@ def coloured(entry: Entry) -> Text:
 
 
 def _issues(entry: Entry) -> str:
-    return ", ".join(sorted({key.issue for key in entry.keys})) or "everywhere"
+    return ", ".join(sorted({key.issue for key in entry.keys})) or ("everywhere" if entry.scope == "general" else "nowhere (keys erased)")
 
 
 def first_line(entry: Entry) -> str:
@@ -234,7 +234,8 @@ def _status(text: str) -> Status:
     return cast(Status, text)
 
 
-def _person() -> str:
+def person() -> str:
+    """Who is at work, for the audit log."""
     import getpass
 
     try:

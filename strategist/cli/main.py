@@ -138,6 +138,20 @@ def judge_score(settings: SettingsFile = DEFAULT) -> None:
     score_judges(settings)
 
 
+@app.command(short_help="Erase a person's texts, or old ones.")
+def purge(
+    settings: SettingsFile = DEFAULT,
+    customer: Annotated[str | None, typer.Option("--customer", help="Whose texts: the id that the imported file has for them.")] = None,
+    older_than: Annotated[str | None, typer.Option("--older-than", help="Or of conversations before this: 365d, or 2025-01-31.")] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would be erased.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Erase texts from traces, call log, evidence, entries and index; decisions and counts stay. Exit code 1 while a copy is left."""
+    from strategist.cli.purge import run
+
+    run(settings, customer=customer, older_than=older_than, dry=dry, yes=yes)
+
+
 @app.command(short_help="Is the student coachable? Before a budget is spent.")
 def probe(
     settings: SettingsFile = DEFAULT,

@@ -38,6 +38,7 @@ STOPS: dict[StopReason, str] = {
     "budget": "early: the budget was used up",
     "interrupted": "early: it was interrupted",
     "server": "early: the model server did not answer",
+    "erased": "early: texts that it worked on were erased",
 }
 
 

@@ -3,9 +3,10 @@
 Owns what a change of an entry means (a new version or a new status, an event with hashes before and after, one more library version, all
 in one transaction) and how a snapshot is cut. Knows no ranking, no vectors and no model.
 
-Invariants: versions are never changed or deleted except for their status; the newest version of an id is the entry; an edited text has no
-evidence and is `proposed` until it is tested again; only an entry with evidence can be approved; what does not pass under a new brief is
-not served; a change under a marker that was used before, or a change that changes nothing, leaves no trace.
+Invariants: versions are never changed or deleted except for their status, and where a person's texts are erased; the newest version of an
+id is the entry; an edited text has no evidence and is `proposed` until it is tested again; only an entry with evidence can be approved;
+what does not pass under a new brief is not served; a change under a marker that was used before, or a change that changes nothing, leaves
+no trace.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, insert, select, update
 
 from strategist.errors import LibraryError
-from strategist.records.base import Record, digest
+from strategist.records.base import ERASED, canonical, digest
 from strategist.records.evidence import Decision, Evidence
 from strategist.records.library import SERVABLE, Entry, Event, Floor, Key, Snapshot, Status, Strategy, text_of
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set
@@ -42,6 +43,13 @@ class ImportCounts(NamedTuple):
     same: int
     kept_retired: int
     floor_taken: bool
+
+
+class Lost(NamedTuple):
+    """An entry as it stands after texts of it were erased, and how many keys it lost."""
+
+    entry: Entry
+    keys: int
 
 
 class Library:
@@ -178,6 +186,28 @@ class Library:
             if _is_other(_get(conn, refused.id), refused):
                 return None
             return self._set_status(refused.id, "proposed", actor=actor, action="revalidate", reason=reason)
+
+    def erase(self, rewrite: Callable[[str], str], owns: Callable[[str], bool], *, actor: str, reason: str) -> tuple[Lost, ...]:
+        """Take a person's texts out of all versions of all entries (`rewrite` a stored body) and out of the floor (gaps of scenarios that
+        they `owns`). Call it in a transaction.
+
+        An entry whose newest version had some goes on as a new version: the same lines, evidence and status, and only the keys that are
+        left, since an erased key is nothing to be found by."""
+        with self._store.transaction() as conn:
+            table = self._store.tables.entries
+            lost = []
+            for id_ in conn.scalars(select(table.c.id).distinct().order_by(table.c.id)).all():
+                old = _get(conn, id_)
+                new = _erase(conn, old, rewrite)
+                if new is not None:
+                    _write(conn, new)
+                    append_event(conn, actor, "purge", id_, digest(old), digest(new), reason)
+                    lost.append(Lost(new, len(old.keys) - len(new.keys)))
+            floor = self.get_floor()
+            if floor is not None and any(owns(key.scenario) for key in floor.gaps):
+                left = tuple(key for key in floor.gaps if not owns(key.scenario))
+                self.set_floor(floor.model_copy(update={"gaps": left}), actor=actor, reason=reason)
+            return tuple(lost)
 
     def get_floor(self) -> Floor | None:
         """The injection floor in force; None if none was set."""
@@ -341,6 +371,20 @@ def _write(conn: Connection, entry: Entry) -> None:
     conn.execute(insert(Store.tables.entries).values(row))
 
 
+def _erase(conn: Connection, old: Entry, rewrite: Callable[[str], str]) -> Entry | None:
+    """Rewrite all stored versions of an entry; its next version if the newest one was touched."""
+    table = Store.tables.entries
+    touched = False
+    for version, body in conn.execute(select(table.c.version, table.c.body).where(table.c.id == old.id)).all():
+        if (new := rewrite(body)) != body:
+            conn.execute(update(table).where(table.c.id == old.id, table.c.version == version).values(body=new))
+            touched = touched or version == old.version
+    if not touched:
+        return None
+    bare = _get(conn, old.id)
+    return bare.model_copy(update={"version": old.version + 1, "keys": tuple(key for key in bare.keys if key.text != ERASED)})
+
+
 def _parse(conn: Connection, rows: Sequence[Row[tuple[str]]]) -> list[Entry]:
     try:
         return [Entry.model_validate(body) for body in read_bodies(conn, [row.body for row in rows])]
@@ -364,5 +408,9 @@ def _content(entry: Entry) -> str:
     return digest(entry.model_copy(update={"version": 1}))
 
 
-def _say(record: Record | None) -> str:
-    return "removed" if record is None else record.model_dump_json()
+def _say(floor: Floor | None) -> str:
+    """For the audit log, which is kept for good: without the words of the gaps' customers."""
+    if floor is None:
+        return "removed"
+    gaps = {"gaps": len(floor.gaps)} if floor.gaps else {}
+    return canonical({**floor.model_dump(mode="json", exclude={"gaps"}), **gaps})

@@ -11,7 +11,7 @@ from strategist.records.base import Record
 from strategist.records.chat import Usage
 from strategist.records.library import Floor
 
-StopReason = Literal["rounds", "parity", "no_progress", "nothing_to_teach", "budget", "interrupted", "server"]
+StopReason = Literal["rounds", "parity", "no_progress", "nothing_to_teach", "budget", "interrupted", "server", "erased"]
 ArmName = Literal["bare", "handbook", "random", "library", "teacher"]
 
 
