@@ -81,8 +81,6 @@ class Eraser:
         mine = mine or self._belongs(value)
         theirs = mine or self._shows_their_replies(value)
         new = {name: self._field(name, item, value, theirs if name in (*REPLIES, "why") else mine) for name, item in value.items()}
-        if mine and "turns" in value:
-            new["customer"] = ""
         if mine and "attempts" in value:
             attempts = cast(list[JsonObject], new["attempts"])
             new["attempts"] = [first if i == 0 else self._fitting(first) for i, first in enumerate(attempts)]
@@ -99,8 +97,8 @@ class Eraser:
         if not isinstance(keys, list) or "reply_before" not in value:
             return False
         shown = set(references(plain_json([value[name] for name in REPLIES])))
-        if shown & self._others:
-            return False
+        if shown & self._others:  # a reply that suits many tells nothing
+            return bool(shown & (self._mine - self._others))
         own = any(isinstance(key, dict) and self.owns(str(key.get("scenario"))) for key in keys)
         return own or bool(shown & self._mine)
 
@@ -109,16 +107,15 @@ class Eraser:
         return {**attempt, "lines": [line if text_hash(line) in (self._fit or ()) else ERASED for line in lines]}
 
     def _field(self, name: str, value: JsonValue, record: JsonObject, mine: bool) -> JsonValue:
-        if name == "strategies" and (self._fit is None or not mine):
+        advice = name == "strategies" and (self._fit is None or not mine)
+        if advice or (name == "content" and record.get("role") == "system"):
             return value
-        if mine and name in STATES and isinstance(value, dict):
+        if mine and name == "customer" and "turns" in record:
+            return ""  # whose the trace is, not what was said
+        if mine and isinstance(value, str):
+            return _without_words(name, value)
+        if mine and name in STATES:
             return {}
-        if mine and isinstance(value, str) and value:
-            if name in FREE:
-                return ERASED
-            return _kind_only(value) if name == "failure" else value
-        if name == "content" and record.get("role") == "system":
-            return value
         said = name in SAID or (name == "content" and record.get("role") == "user")
         return self._value(value, mine, said=said)
 
@@ -178,6 +175,13 @@ def _bare(value: JsonValue) -> JsonValue:
     if not isinstance(value, dict) or value.get("role") == "system":
         return value
     return ERASED if isinstance(value.get("$text"), str) else {name: _bare(item) for name, item in value.items()}
+
+
+def _without_words(name: str, value: str) -> str:
+    """A plain string of a person's record: names and words of ours stay."""
+    if name in FREE and value:
+        return ERASED
+    return _kind_only(value) if name == "failure" else value
 
 
 def _kind_only(failure: str) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, literal_column, select, update
 
 from strategist.records.base import ERASED, digest
 from strategist.store import tables
@@ -227,16 +227,14 @@ def _erase_reasons(conn: Connection, words: Needles) -> int:
     e = tables.events.c
     quoting = [seq for seq, reason in conn.execute(select(e.seq, e.reason)) if words.stand_in(reason)]
     if quoting:
-        trigger = conn.scalar(_trigger)
+        trigger = conn.exec_driver_sql(_TRIGGER).scalar_one()
         conn.exec_driver_sql("DROP TRIGGER events_no_update")
         conn.execute(update(tables.events).where(e.seq == bindparam("b_seq")).values(reason=ERASED), [{"b_seq": seq} for seq in quoting])
         conn.exec_driver_sql(str(trigger))
     return len(quoting)
 
 
-_trigger: Select[tuple[str]] = (
-    select(literal_column("sql")).select_from(literal_column("sqlite_master")).where(literal_column("name") == "events_no_update")
-)
+_TRIGGER = "SELECT sql FROM sqlite_master WHERE name = 'events_no_update'"
 
 
 def _collect(conn: Connection, kept: Set[str]) -> int:
