@@ -20,7 +20,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from strategist.errors import StrategistError
-from strategist.library.library import Lost
+from strategist.library.erase import Lost, erase_entries
 from strategist.loop.runner import ended_well
 from strategist.project import Project
 from strategist.records.base import Record
@@ -139,7 +139,7 @@ def _erase(project: Project, conn: Connection, whose: Whose, *, actor: str, name
     store, language = project.store, project.domain.language
     eraser = eraser_for(conn, whose)
     rows = erase_records(conn, whose, eraser)
-    entries = project.library.erase(eraser.erased, eraser.owns, actor=actor, reason=f"texts of {name} were erased")
+    entries = erase_entries(store, project.library, eraser.erased, eraser.owns, actor=actor, reason=f"texts of {name} were erased")
     swept = sweep(conn, whose, eraser, lambda text: forms_of(text, language))
     done = Purged(rows, swept, entries)
     if not done.nothing:

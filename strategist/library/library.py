@@ -3,10 +3,10 @@
 Owns what a change of an entry means (a new version or a new status, an event with hashes before and after, one more library version, all
 in one transaction) and how a snapshot is cut. Knows no ranking, no vectors and no model.
 
-Invariants: versions are never changed or deleted except for their status, and where a person's texts are erased; the newest version of an
-id is the entry; an edited text has no evidence and is `proposed` until it is tested again; only an entry with evidence can be approved;
-what does not pass under a new brief is not served; a change under a marker that was used before, or a change that changes nothing, leaves
-no trace.
+Invariants: versions are never changed or deleted except for their status, and where a person's texts are erased (library.erase); the
+newest version of an id is the entry; an edited text has no evidence and is `proposed` until it is tested again; only an entry with evidence
+can be approved; what does not pass under a new brief is not served; a change under a marker that was used before, or a change that changes
+nothing, leaves no trace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, insert, select, update
 
 from strategist.errors import LibraryError
-from strategist.records.base import ERASED, canonical, digest
+from strategist.records.base import canonical, digest
 from strategist.records.evidence import Decision, Evidence
 from strategist.records.library import SERVABLE, Entry, Event, Floor, Key, Snapshot, Status, Strategy, text_of
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set
@@ -43,13 +43,6 @@ class ImportCounts(NamedTuple):
     same: int
     kept_retired: int
     floor_taken: bool
-
-
-class Lost(NamedTuple):
-    """An entry as it stands after texts of it were erased, and how many keys it lost."""
-
-    entry: Entry
-    keys: int
 
 
 class Library:
@@ -186,28 +179,6 @@ class Library:
             if _is_other(_get(conn, refused.id), refused):
                 return None
             return self._set_status(refused.id, "proposed", actor=actor, action="revalidate", reason=reason)
-
-    def erase(self, rewrite: Callable[[str], str], owns: Callable[[str], bool], *, actor: str, reason: str) -> tuple[Lost, ...]:
-        """Take a person's texts out of all versions of all entries (`rewrite` a stored body) and out of the floor (gaps of scenarios that
-        they `owns`). Call it in a transaction.
-
-        An entry whose newest version had some goes on as a new version: the same lines, evidence and status, and only the keys that are
-        left, since an erased key is nothing to be found by."""
-        with self._store.transaction() as conn:
-            table = self._store.tables.entries
-            lost = []
-            for id_ in conn.scalars(select(table.c.id).distinct().order_by(table.c.id)).all():
-                old = _get(conn, id_)
-                new = _erase(conn, old, rewrite)
-                if new is not None:
-                    _write(conn, new)
-                    append_event(conn, actor, "purge", id_, digest(old), digest(new), reason)
-                    lost.append(Lost(new, len(old.keys) - len(new.keys)))
-            floor = self.get_floor()
-            if floor is not None and any(owns(key.scenario) for key in floor.gaps):
-                left = tuple(key for key in floor.gaps if not owns(key.scenario))
-                self.set_floor(floor.model_copy(update={"gaps": left}), actor=actor, reason=reason)
-            return tuple(lost)
 
     def get_floor(self) -> Floor | None:
         """The injection floor in force; None if none was set."""
@@ -369,20 +340,6 @@ def _get(conn: Connection, id: str, version: int | None = None) -> Entry:  # noq
 def _write(conn: Connection, entry: Entry) -> None:
     row = {"id": entry.id, "version": entry.version, "status": entry.status, "body": write_body(conn, entry)}
     conn.execute(insert(Store.tables.entries).values(row))
-
-
-def _erase(conn: Connection, old: Entry, rewrite: Callable[[str], str]) -> Entry | None:
-    """Rewrite all stored versions of an entry; its next version if the newest one was touched."""
-    table = Store.tables.entries
-    touched = False
-    for version, body in conn.execute(select(table.c.version, table.c.body).where(table.c.id == old.id)).all():
-        if (new := rewrite(body)) != body:
-            conn.execute(update(table).where(table.c.id == old.id, table.c.version == version).values(body=new))
-            touched = touched or version == old.version
-    if not touched:
-        return None
-    bare = _get(conn, old.id)
-    return bare.model_copy(update={"version": old.version + 1, "keys": tuple(key for key in bare.keys if key.text != ERASED)})
 
 
 def _parse(conn: Connection, rows: Sequence[Row[tuple[str]]]) -> list[Entry]:
