@@ -185,7 +185,7 @@ def coloured(entry: Entry) -> Text:
 
 
 def _issues(entry: Entry) -> str:
-    return ", ".join(sorted({key.issue for key in entry.keys})) or ("everywhere" if entry.scope == "general" else "nowhere (keys erased)")
+    return "nowhere (keys erased)" if entry.is_lost else ", ".join(sorted({key.issue for key in entry.keys})) or "everywhere"
 
 
 def first_line(entry: Entry) -> str:

@@ -47,8 +47,7 @@ def tell(found: Purged, name: str) -> None:
     where = f"{plural(rows.conversations, 'conversation')} with {plural(rows.turns, 'turn')}"
     say(f"{name}: {where}, {plural(rows.records, 'record')} made of them, {plural(swept.calls, 'call')}, {plural(swept.texts, 'text')}")
     for lost in found.entries:
-        left = len(lost.entry.keys)
-        end = f"{plural(left, 'key')} left" if left or lost.entry.scope == "general" else "none is left, so it is not found any more"
+        end = "none is left, so it is not found any more" if lost.entry.is_lost else f"{plural(len(lost.entry.keys), 'key')} left"
         say(f"  {lost.entry.ref}: {plural(lost.keys, 'key')} erased, {end}")
     if swept.reasons:
         say(f"  {plural(swept.reasons, 'reason')} in the audit log")

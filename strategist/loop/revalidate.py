@@ -55,7 +55,8 @@ def choose(library: Library, stale: Staleness, names: Sequence[str], *, every: b
     touches. Raises LibraryError for a name that is unknown, or of an entry that cannot be tested."""
     if names:
         return tuple(_testable(library.get(name)) for name in dict.fromkeys(names))
-    return tuple(one.entry for one in stale.entries if one.entry.status in SERVABLE and (every or one.touch in TOUCHED))
+    chosen = (one.entry for one in stale.entries if one.entry.status in SERVABLE and (every or one.touch in TOUCHED))
+    return tuple(entry for entry in chosen if not entry.is_lost)
 
 
 def _testable(entry: Entry) -> Entry:
@@ -65,6 +66,9 @@ def _testable(entry: Entry) -> Entry:
     if entry.status == "retired":
         hint = "a person approves it again (`strategist library approve`), or it stays out of use"
         raise LibraryError(f"{entry.ref} is retired: its lines are not tested again", hint=hint)
+    if entry.is_lost:
+        hint = "`strategist teach` gives it new ones where it comes to the same lines again"
+        raise LibraryError(f"{entry.ref} has no key left: nothing tells what moments it is for", hint=hint)
     return entry
 
 

@@ -338,8 +338,10 @@ def test_replies_that_fail_decide_nothing(company: Company) -> None:
 
 def test_what_cannot_be_tested_is_an_error_that_says_what_to_do(company: Company) -> None:
     control = LATE.model_copy(update={"id": "best-none", "strategies": ()})
-    company.fill(control, MOVED, LATE.model_copy(update={"status": "retired"}))
+    company.fill(control, MOVED, LATE.model_copy(update={"status": "retired"}), BROKEN.model_copy(update={"keys": ()}))
     company.domain = NOW
+    with pytest.raises(LibraryError, match="has no key left"):
+        company.test(BROKEN.id)
     with pytest.raises(LibraryError, match="is a control") as refused:
         company.test(control.id)
     assert "strategist teach" in refused.value.hint
@@ -349,6 +351,8 @@ def test_what_cannot_be_tested_is_an_error_that_says_what_to_do(company: Company
         company.test(MOVED.id[:-1])
     assert MOVED.id in unknown.value.hint
     assert company.calls() == 0
+    with company.open() as project:
+        assert [e.id for e in choose(project.library, look(project), (), every=True)] == [control.id, MOVED.id]
 
 
 @pytest.mark.parametrize(
