@@ -22,7 +22,7 @@ MAX_WORDS = 80
 FREE_UNTIL_DAYS = 2
 SAME_WORDS = 0.8
 
-_NO = r"\b(?:not|no|nor|none|never|neither|nobody|nothing|cannot|unable|impossible|without)\b|n't\b"
+_NO = r"\b(?:not|no|nor|none|never|neither|nobody|nothing|cannot|unable|impossible)\b|n't\b"
 _SOOTHING = r"\b(?:no (?:problem|worries|doubt)|not a problem|(?:don't|do not) worry|without (?:a |any )?doubt)\b"
 _CONDITION = r"\b(?:if|whether|unless|in case|should you)\b[^,.;!?]*"
 _YES = r"\W*(?:yes|sure|of course|certainly|absolutely|definitely|gladly|with pleasure|i (?:promise|confirm|guarantee))\b"
@@ -386,10 +386,10 @@ def declines_and_offers(view: TurnView) -> bool | None:
     if not pressed(view):
         return None
     offer = (
-        r"\b(?:you (?:can|may|could)|can be|please|could you|i (?:will|can|have)|i'(?:ll|ve)|we (?:will|can|have)|we'll"
-        r"|the (?:manager|night porter|fee|search|room)|colleague|somebody else|instead|use)\b"
+        r"\b(?:can|may|please|i (?:will|have)|i'(?:ll|ve)|we (?:will|have)|we'll|the (?:manager|night porter|fee|search)|colleague"
+        r"|somebody else|instead|use)\b"
     )
-    return denies(view) and states(view, offer)
+    return denies(view) and states(view, offer, unless=r"\bunderstand\b|\b(?:see|imagine) (?:how|that|why)\b")
 
 
 @turn_check(
@@ -444,8 +444,8 @@ def does_and_confirms(view: TurnView) -> bool | None:
 def next_step(view: TurnView) -> bool | None:
     away = (
         r"\b(?:hotline|call cent(?:re|er)|website|booking portal|guest services?|customer (?:service|support|care)|support team)\b"
-        r"|\b(?:call|contact|phone|reach out to|get in touch with|speak (?:to|with)|ask) (?:us|the hotel|(?:the "
-        r"|our )?(?:front desk|reception))\b"
+        r"|\b(?:call|contact|phone|reach out to|get in touch with|speak (?:to|with)|ask)"
+        r" (?:us|the hotel|(?:the |our )?(?:front desk|reception))\b"
     )
     if states(view, away):
         return False
@@ -455,13 +455,19 @@ def next_step(view: TurnView) -> bool | None:
     actor = (
         r"\b(?:please|you (?:can|may|could)|can (?:be|come|stay|use)|may (?:use|come|stay)|i (?:will|have|can)|i'(?:ll|ve)"
         r"|we (?:will|have|can|search|send|answer)|we'(?:ll|ve)|the (?:night porter|manager|kitchen|new name)|a colleague"
-        r"|is now|now starts)\b|\?"
+        r"|is now|now starts)\b"
     )
     thing = (
-        r"\b(?:name|booking|night|fee|euros|luggage|bags?|suitcase|check-?in|check-?out|departure|case|search|porter|manager"
+        r"\b(?:name|booking|night|fee|euros|luggage|bags?|suitcase|check-?in|check-?out|departure|case|search|e-?mail|post|porter|manager"
         r"|colleague|note|message|kitchen|room|stairs|building|112|date|desk|lift|ambulance|dog|place)\b"
     )
-    return view.before != view.after or has(view, actor, thing)
+    return view.before != view.after or _asks_something(view) or has(view, actor, thing)
+
+
+def _asks_something(view: TurnView) -> bool:
+    """Whether the reply asks for something; an offer of more help asks for nothing."""
+    questions = re.findall(r"[^.!?\n]*\?", plain(view.reply))
+    return any(not re.search(r"\b(?:anything|something) else\b|\b(?:assist|help) you\b|\bunderstand\b", question) for question in questions)
 
 
 # Soft, measured only.
