@@ -56,7 +56,7 @@ def test_the_brief_fits_into_every_system_message() -> None:
 def test_advice_may_be_learned(advice: str) -> None:
     said = [wording for template in TEMPLATES for need in template.needs for wording in (*need.wordings, *need.again)]
     assert lint_strategy(advice, teacher_reply=None, customer_texts=said, brief=DOMAIN.brief) == []
-    assert advice.split()[0] in ("When", "Once", "In", "Say")
+    assert advice.split(maxsplit=1)[0] in ("When", "Once", "In", "Say")
 
 
 def test_checks_are_declared_with_care() -> None:
