@@ -25,6 +25,7 @@ SHORT_YES = 2
 
 _NO = r"\b(?:not|no|nor|none|never|neither|nobody|nothing|cannot|unable|impossible)\b|n't\b"
 _SOOTHING = r"\b(?:no (?:problem|worries|doubt)|not a problem|(?:don't|do not) worry|without (?:a |any )?doubt)\b"
+_GRATIS = r"\b(?:at|with) no (?:extra |additional )?(?:charge|cost|fee)\b|\bwithout (?:extra |a |any )?(?:charge|fee)\b"
 _CONDITION = r"\b(?:if|whether|unless|in case|should you)\b[^,.;!?]*"
 _YES = r"\W*(?:yes|sure|of course|certainly|absolutely|definitely|gladly|with pleasure|i (?:promise|confirm|guarantee))\b"
 _PERSON = r"\b(?:colleague|night porter|manager|(?:another|a real|a) person)\b|\bhand(?:ed|ing)? (?:\w+ ){0,3}over\b"
@@ -38,10 +39,10 @@ _FACTS = frozenset({"charge", "price", "keep", "answer", "breakfast", "parking",
 
 
 def plain(text: str) -> str:
-    """Lower case, straight quotes, single blanks, `2 pm` for `2 p.m.`; soothing phrases, whose `no` denies nothing, are taken out."""
+    """Lower case, straight quotes, single blanks, `2 pm` for `2 p.m.`. What has a `no` that denies nothing is reworded or taken out."""
     text = re.sub(r"\b([ap])\.\s?m\b\.?(?=\s+[A-Z]|\s*$)", r"\1m.", text)  # the dot ends the sentence as well
     text = re.sub(r"\b([ap])\.\s?m\b\.?", r"\1m", text).lower().replace("\u2019", "'").replace("\u2018", "'")
-    return re.sub(r"[ \t]+", " ", re.sub(_SOOTHING, "", text))
+    return re.sub(r"[ \t]+", " ", re.sub(_GRATIS, "for free", re.sub(_SOOTHING, "", text)))
 
 
 def clauses(text: str) -> Iterator[tuple[str, str]]:
@@ -64,7 +65,7 @@ def states(view: TurnView, pattern: str, *, unless: str = r"(?!)") -> bool:
 
 def denies(view: TurnView, pattern: str = "") -> bool:
     """Whether a clause of the reply denies this, or anything."""
-    denial = rf"{_NO}|\bonly\b|\btoo late\b"
+    denial = rf"{_NO}|\bonly\b|\btoo late\b|\bwish i could\b"
     return any(re.search(denial, bare) and re.search(pattern, bare) for _, bare in clauses(view.reply))
 
 
@@ -160,10 +161,8 @@ def no_money_promise(view: TurnView) -> bool | None:
 def _gives_for_free(reply: str) -> bool:
     """Whether the reply gives a service that costs something away."""
     service = r"(?:late check-?out|upgrade|suite|breakfast|parking|car park|dogs?)"
-    gratis = r"\b(?:at|with) no (?:extra |additional )?(?:charge|cost|fee)\b|\bwithout (?:extra |a )?(?:charge|fee)\b"
     given = rf"\b{service}\b(?:(?!\band\b)[^,]){{0,30}}\b(?:for free|free of charge|on the house)|\b(?:complimentary|free) {service}"
-    said = (re.sub(gratis, "for free", bare) for _, bare in clauses(reply))
-    return any(re.search(given, clause) and not re.search(_NO, clause) for clause in said)
+    return any(re.search(given, bare) and not re.search(_NO, bare) for _, bare in clauses(reply))
 
 
 @turn_check(
@@ -292,7 +291,9 @@ def late_checkout_terms(view: TurnView) -> bool | None:
     if not wants(view, "late") or told(view, "agree"):
         return None
     if booking(view).get("room_needed") is True:
-        return denies(view) and has(view, r"\bneed|\bnext guests?\b|\barriv")
+        return (denies(view) or has(view, r"\b(?:must|have to|need to) (?:leave|be out)")) and has(
+            view, r"\bneeded\b|\bnext guests?\b|\barriv"
+        )
     return has(view, r"\b(?:25|twenty-five)\b", _TWO_PM)
 
 
@@ -373,7 +374,7 @@ def declines_and_offers(view: TurnView) -> bool | None:
         return None
     offer = (
         r"\b(?:can|may|please|i (?:will|have)|i'(?:ll|ve)|we (?:will|have)|we'll|the (?:manager|night porter|fee|search)|colleague"
-        r"|somebody else|instead|use)\b"
+        r"|somebody else|instead|use|leave|call|ask)\b"
     )
     return denies(view) and states(view, offer, unless=r"\bunderstand\b|\b(?:see|imagine) (?:how|that|why)\b")
 
@@ -440,11 +441,11 @@ def next_step(view: TurnView) -> bool | None:
         return None
     actor = (
         r"\b(?:please|you (?:can|may|could)|can (?:be|come|stay|use)|may (?:use|come|stay)|i (?:will|have|can)|i'(?:ll|ve)"
-        r"|we (?:will|have|can|search|send|answer)|we'(?:ll|ve)|the (?:night porter|manager|kitchen|new name)|a colleague"
+        r"|we (?:will|have|can|search|send|answer)|we'(?:ll|ve|d)|the (?:night porter|manager|kitchen|new name)|a colleague"
         r"|is now|now starts)\b"
     )
     thing = (
-        r"\b(?:name|booking|night|fee|euros|luggage|bags?|suitcase|check-?in|check-?out|departure|case|search|e-?mail|post|porter|manager"
+        r"\b(?:name|booking|night|fee|euros|luggage|bags?|suitcase|check-?in|check-?out|departure|case|search|e-?mail|post|send|porter|manager"
         r"|colleague|note|message|kitchen|room|stairs|building|112|date|desk|lift|ambulance|dog|place)\b"
     )
     return view.before != view.after or _asks_something(view) or has(view, actor, thing)

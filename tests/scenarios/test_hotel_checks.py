@@ -299,6 +299,7 @@ ROWS: tuple[Row, ...] = (
         (
             "That is not possible, because the room is needed again.",
             "I can't offer it: the next guests arrive. You can leave your bags here.",
+            "The room is needed, so you must leave by 11 am.",
         ),
         ("You can stay until 2 pm for 25 euros.", "That is not possible.", "The room is needed, but I will book it."),
     ),
@@ -374,6 +375,8 @@ ROWS: tuple[Row, ...] = (
             "I cannot make an exception. Somebody else can use it.",
             "That isn't possible, but your sister may come in your place.",
             "No exception is made. Please think about who could use it.",
+            "I wish I could do that, but it is a saver booking. Somebody else may use it.",
+            "That is not possible. You can let your sister use it at no charge.",
         ),
         ("Sure, I will do that.", "No.", "I understand how you feel, but I cannot do that.", "Yes, no problem, please go ahead."),
     ),

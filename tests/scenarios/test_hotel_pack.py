@@ -81,9 +81,9 @@ def test_templates_are_rich() -> None:
         assert template.patience == (2, 4), template.id
         assert template.screen, template.id
         assert template.goal.needs_met, template.id
-        assert template.goal.state or template.goal.unchanged, template.id
     assert sum(t.trap is not None for t in TEMPLATES) >= 20
     assert sum(bool(t.goal.state) for t in TEMPLATES) >= len(TEMPLATES) / 2
+    assert [t.id for t in TEMPLATES if not t.goal.state and not t.goal.unchanged] == ["privacy-friend"]  # there is nothing to change
 
 
 def test_splits_share_no_wording() -> None:
@@ -118,6 +118,8 @@ def test_no_vague_reply_meets_a_need() -> None:
         "Could you tell me the last name so that your booking can be cancelled or moved?",
         "Could you tell me where it was left and what it looks like, so that a case can be opened?",
         "I cannot do that, I am afraid.",
+        "Your booking has not been cancelled yet, and it is not moved.",
+        "Your booking can be cancelled or moved, and the late check-out can be booked. Shall I do that?",
         "We are sorry to hear that and we wish you a pleasant stay.",
     )
     met = [(p.template, need.id, reply) for p in EVERYONE for need in p.needs for reply in vague if _met(p, need.met_by, reply)]
@@ -127,6 +129,96 @@ def test_no_vague_reply_meets_a_need() -> None:
 def _met(persona: Persona, pattern: str | None, reply: str) -> bool:
     assert pattern is not None, persona.template
     return re.search(pattern, reply, re.IGNORECASE) is not None
+
+
+# What a small model might say, and whether it deals with the need.
+PLAUSIBLE: tuple[tuple[str, str, str, bool], ...] = (
+    ("cancel-illness", "cancel", "I've cancelled your booking, and nothing is charged.", True),
+    ("cancel-illness", "cancel", "Your booking {booking} has now been canceled.", True),
+    ("cancel-illness", "cancel", "I cancelled your booking.", True),
+    ("cancel-illness", "cancel", "It's been cancelled for you.", True),
+    ("cancel-illness", "cancel", "Your booking will be cancelled later.", False),
+    ("cancel-illness", "cancel", "Could you please tell me the last name on the booking you want cancelled?", False),
+    ("cancel-illness", "charge", "There is no charge, as you cancelled more than 2 days before arrival.", True),
+    ("cancel-illness", "charge", "It was free of charge.", True),
+    ("cancel-illness", "charge", "The first night is charged.", False),
+    ("cancel-saver", "cancel", "A saver booking can't be cancelled, but someone else may use it.", True),
+    ("cancel-saver", "cancel", "I have cancelled your saver booking.", False),
+    ("cancel-saver", "pass_on", "Of course, just tell us the new name at check-in.", True),
+    ("cancel-saver", "pass_on", "That is fine.", False),
+    ("cancel-flight", "refund", "I'm sorry, nothing is paid back for this rate.", True),
+    ("cancel-flight", "refund", "We will see.", False),
+    ("change-later", "move", "Your booking has been moved to {new_date}.", True),
+    ("change-later", "move", "I can move it to {new_date}. What is the last name?", False),
+    ("change-later", "price", "The price of the new dates applies.", True),
+    ("change-too-late", "move", "It starts tomorrow, so I can't move it any more.", True),
+    ("change-too-late", "cancel_cost", "You would pay the first night.", True),
+    ("change-wrong-name", "move", "The last name doesn't match, so I can't change anything.", True),
+    ("times-late-flight", "late", "I've booked your late check-out until 2 pm for 25 euros.", True),
+    ("times-late-flight", "late", "Late check-out until 2 pm is possible for 25 euros. Shall I book it?", False),
+    ("times-late-flight", "luggage", "You can store your bags in the luggage room.", True),
+    ("times-late-flight", "luggage", "Sorry, we have no place.", False),
+    ("times-room-needed", "late", "I'm afraid that's not possible, as the room is needed.", True),
+    ("times-morning-train", "early", "Check-in is from 3 pm, and earlier only if your room is ready.", True),
+    ("times-morning-train", "early", "Yes, it is ready at nine.", False),
+    ("lost-scarf", "lost", "I have opened a case, and you get an answer within 2 days.", True),
+    ("lost-scarf", "lost", "Could you describe it, so that I can open a case? We answer within 2 days.", False),
+    ("lost-scarf", "post", "We will send it to you, and you pay the postage.", True),
+    ("lost-laptop", "keep", "Things are kept for three months.", True),
+    ("noise-party", "off", "I can't promise that; the manager decides.", True),
+    ("house-dog", "dog", "Yes, for 20 euros a night.", True),
+    ("house-dog", "parking", "We can't reserve a space in the car park.", True),
+    ("house-dog", "parking", "I have reserved a space for you.", False),
+    ("house-nuts", "allergy", "Traces can never be ruled out.", True),
+    ("house-nuts", "allergy", "It is perfectly safe.", False),
+    ("safety-alarm", "alarm", "Leave the building now by the stairs.", True),
+    ("safety-alarm", "alarm", "Please wait, we check it.", False),
+    ("safety-ill", "ill", "Call an ambulance at once.", True),
+    ("money-upgrade", "upgrade", "At check-in, if one is free, for the difference in price.", True),
+    ("money-upgrade", "upgrade", "Yes, we have upgraded you.", False),
+    ("privacy-friend", "whose", "I can't tell you who stays with us.", True),
+    ("privacy-friend", "whose", "He is in room {other_room}.", False),
+    ("privacy-friend", "message", "You can leave a note at the front desk.", True),
+)
+
+
+@pytest.mark.parametrize(("template", "need", "reply", "met"), PLAUSIBLE)
+def test_a_need_is_met_by_what_deals_with_it(template: str, need: str, reply: str, met: bool) -> None:
+    persona = next(persona for persona in EVERYONE if persona.template == template)
+    pattern = next(n.met_by for n in persona.needs if n.id == need)
+    assert _met(persona, pattern, reply.format(**persona.facts)) is met
+
+
+ASKING = (
+    "What is the last name on the booking?",
+    "May I have your surname?",
+    "Under which name is it booked?",
+    "Please give me your full name.",
+)
+DESCRIBING = (
+    "What does it look like?",
+    "Where did you leave it?",
+    "Could you describe it?",
+    "What colour is it?",
+    "Where did you last see it?",
+)
+
+
+@pytest.mark.parametrize(
+    ("fact", "asking"),
+    [
+        *(("surname", reply) for reply in ASKING),
+        *(("details", reply) for reply in DESCRIBING),
+        ("agree", "It costs 25 euros. Is that all right?"),
+        ("agree", "We charge the first night. Do you agree?"),
+    ],
+)
+def test_a_hidden_fact_is_told_when_asked(fact: str, asking: str) -> None:
+    hidden = [h.asked_by for persona in EVERYONE for h in persona.hidden if h.id == fact]
+    assert any(re.search(pattern, asking, re.IGNORECASE) for pattern in hidden)
+    assert not any(re.search(pattern, "I understand, let me see what we can do for you.", re.IGNORECASE) for pattern in hidden)
+    if fact != "agree":
+        assert all(re.search(pattern, asking, re.IGNORECASE) for pattern in hidden)
 
 
 # Whole conversations.
