@@ -1,8 +1,8 @@
 """Conversations and scores as logs of inspect_ai, so that its viewer opens them (`inspect view --log-dir FOLDER`).
 
-Pure: traces in, JSON out, by the field names of inspect_ai's log format, version 2 (inspect_ai/log/_log.py of 0.3.285); inspect_ai itself is
-not needed. One log is one arm of one study or round: a sample per conversation, the customer as its id, the seed as its epoch. Its score is
-the outcome's; a conversation that failed is an error and has none. Guidance and verdicts stand in the metadata, by turn.
+Pure: traces in, JSON out, by the field names of inspect_ai's log format, version 2 (inspect_ai/log/_log.py of 0.3.285); inspect_ai itself
+is not needed. One log is one arm of one study or round: a sample per conversation, the customer as its id, the seed as its epoch. Its
+score is the outcome's; a conversation that failed is an error and has none. Guidance and verdicts stand in the metadata, by turn.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ def _message(message: Message, id_: str) -> JsonObject:
     plain: JsonObject = {"id": id_, "role": message.role, "content": message.content}
     if message.role == "assistant":
         calls: list[JsonValue] = [
-            {"id": call.id, "function": call.name, "arguments": _arguments(call.arguments), "type": "function"} for call in message.tool_calls
+            {"id": call.id, "function": call.name, "arguments": _arguments(call.arguments), "type": "function"}
+            for call in message.tool_calls
         ]
         if calls:
             plain["tool_calls"] = calls
