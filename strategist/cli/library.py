@@ -69,7 +69,7 @@ def _list_narrow(entries: tuple[Entry, ...], stale: frozenset[str]) -> None:
 
 def show(path: Path, name: str) -> None:
     """Everything about one entry, the newest version or `id@version`."""
-    id_, version = _ref(name)
+    id_, version = ref_of(name)
     with open_project(load_settings(path)) as project:
         entry = project.library.get(id_, version)
         events = project.library.events(entry.id)
@@ -212,14 +212,14 @@ def _evidence(entry: Entry) -> str:
 
 def newest(project: Project, name: str) -> str:
     """The id in `id` or `id@version`. Raises LibraryError for an unknown one, or for an old version: only the newest can be changed."""
-    id_, version = _ref(name)
+    id_, version = ref_of(name)
     now = project.library.get(id_)
     if version not in (None, now.version):
         raise LibraryError(f"{name} is an old version", hint=f"only the newest can be changed: {now.ref}")
     return id_
 
 
-def _ref(name: str) -> tuple[str, int | None]:
+def ref_of(name: str) -> tuple[str, int | None]:
     """Id and version of `id` or `id@version`."""
     id_, _, version = written(name, "the entry's id").partition("@")
     return id_, int(version) if version.isdecimal() else None

@@ -27,10 +27,12 @@ app = typer.Typer(
 )
 library = typer.Typer(help="Look at the library, move it, check its index.", no_args_is_help=True, rich_markup_mode=None)
 domain = typer.Typer(help="Domain packs: brief, personas, checks, tools.", no_args_is_help=True, rich_markup_mode=None)
+trace = typer.Typer(help="Conversations as they were, turn by turn.", no_args_is_help=True, rich_markup_mode=None)
 judge = typer.Typer(help="How far a judge's verdicts can be trusted.", no_args_is_help=True, rich_markup_mode=None)
 lab = typer.Typer(help="Simulated worlds whose best library is known.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(library, name="library")
 app.add_typer(domain, name="domain")
+app.add_typer(trace, name="trace")
 app.add_typer(judge, name="judge")
 app.add_typer(lab, name="lab")
 
@@ -224,6 +226,59 @@ def library_show(entry: Annotated[str, typer.Argument(help="Id of the entry.")],
     from strategist.cli.library import show
 
     show(settings, entry)
+
+
+@library.command("why", short_help="What an entry rests on, to the last pair.")
+def library_why(
+    entry: Annotated[str, typer.Argument(help="Id of the entry, newest version or id@version.")],
+    settings: SettingsFile = DEFAULT,
+    pairs: Annotated[int, typer.Option(min=0, max=1_000, help="Test pairs shown.")] = 12,
+) -> None:
+    """What an entry rests on: the moment it was written for, its test pair by pair, where its keys come from, every change."""
+    from strategist.cli.why import why
+
+    why(settings, entry, pairs=pairs)
+
+
+@trace.command("list", short_help="One line per conversation.")
+def trace_list(
+    settings: SettingsFile = DEFAULT,
+    run_id: Annotated[str | None, typer.Option("--run", help="Which run; default: the last one.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="generate, examine, ...")] = None,
+    arm: Annotated[str | None, typer.Option(help="bare, library, ...")] = None,
+    round_: Annotated[int | None, typer.Option("--round", min=1, help="Of one round.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that failed, missed their goal or broke a hard rule.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 40,
+) -> None:
+    """The conversations of a run, one line each."""
+    from strategist.cli.trace import list_traces
+
+    list_traces(settings, run_id=run_id, purpose=purpose, arm=arm, round_=round_, failed=failed, limit=limit)
+
+
+@trace.command("show", short_help="One conversation, with its guidance.")
+def trace_show(
+    name: Annotated[str | None, typer.Argument(help="Its id, or how it begins; default: the newest.")] = None,
+    settings: SettingsFile = DEFAULT,
+    run_id: Annotated[str | None, typer.Option("--run", help="Which run; default: the last one.")] = None,
+) -> None:
+    """One conversation: what was said, what guided each turn and why, what checks say."""
+    from strategist.cli.trace import show
+
+    show(settings, name, run_id=run_id)
+
+
+@trace.command("export", short_help="Logs for inspect_ai's viewer.")
+def trace_export(
+    folder: Annotated[Path, typer.Argument(help="Where to write the logs.")],
+    settings: SettingsFile = DEFAULT,
+    run_id: Annotated[str | None, typer.Option("--run", help="Which run; default: the last one.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="Only these: generate, examine, ...")] = None,
+) -> None:
+    """Write conversations and scores in inspect_ai's log format, a log per arm and round: `inspect view --log-dir FOLDER`."""
+    from strategist.cli.trace import export
+
+    export(settings, folder, run_id=run_id, purpose=purpose)
 
 
 @library.command("search", short_help="What a customer's message retrieves.")

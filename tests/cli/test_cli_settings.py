@@ -23,7 +23,7 @@ def test_the_written_file_is_all_defaults(cli: Cli, tmp_path: Path) -> None:
 def test_every_commented_line_is_a_setting_at_its_default_or_says_that_it_is_an_example(cli: Cli, tmp_path: Path) -> None:
     text = cli("init", "--print").out
     examples = [line for line in text.splitlines() if "# example" in line]
-    assert len(examples) == 13
+    assert len(examples) == 15
     everything = re.sub(r"(?m)^# (?=\w+ = |\[)", "", text)
     named = load_settings(write_settings(tmp_path, everything))
     assert named.advisor.model is not None
@@ -103,7 +103,7 @@ def test_init_names_the_folder_it_cannot_use(cli: Cli, tmp_path: Path, monkeypat
         ("[teach]\nseed = 1", "[teach] seed: unknown setting; it belongs to the top of the file"),
         ("[advisor.model]\ntimout_s = 1", "[advisor.model] timout_s: unknown setting; did you mean 'timeout_s'?"),
         ("zzz = 1", "zzz: unknown setting"),
-        ("[judge]\nkind = 'model'", "judge: unknown setting"),
+        ("[juror]\nkind = 'model'", "juror: unknown setting"),
         ("[customer]\nkind = 'none'", "[customer] kind is 'none'; it must be 'scripted' or 'model'"),
         (
             "[student]\nadapter = 'opnai'",
