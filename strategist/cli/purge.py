@@ -110,4 +110,4 @@ def _finish(project: Project) -> None:
     if left:
         hints = dict.fromkeys(one.hint for one in left)
         raise StrategistError(f"{plural(len(left), 'thing')} still to do", hint="\n".join(hints))
-    say("ok, no erased text was found in any file of the project", "green")
+    say("ok, nothing is left to do", "green")
