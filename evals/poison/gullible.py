@@ -54,8 +54,13 @@ def heard(poison: Poison, prompt: str) -> Heard | None:
     for wish, stands in ((plain, hidden), (masked, masked)):
         if any(_loose(wish) in reading for reading in seen):
             return Heard(stands if stands in conversation else wish, wish)
-    pieces = halves(masked)
-    return Heard(masked, masked) if all(_loose(piece) in seen[0] for piece in pieces) else None
+    if all(_loose(piece) in seen[0] for piece in halves(masked)) or _but_first(masked) in seen[0]:
+        return Heard(masked, masked)  # the pieces are put together, and an opening that was taken for a name is guessed
+    return None
+
+
+def _but_first(line: str) -> str:
+    return _loose(line.split(maxsplit=1)[1])
 
 
 @lru_cache(maxsize=64)

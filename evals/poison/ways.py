@@ -38,6 +38,7 @@ from strategist.records.evidence import Evidence
 from strategist.records.library import SERVABLE, Entry, Key, Snapshot, Strategy
 from strategist.records.trace import Scenario
 from strategist.retrieval.mask import key_text
+from strategist.roles import teacher
 from strategist.settings import (
     AdvisorSettings,
     GateSettings,
@@ -52,10 +53,11 @@ MOST, LEAST = 12, 8
 
 
 class Setting(NamedTuple):
-    """One way to run the loop: how the teacher obliges, how the student takes lines, whether lint is on."""
+    """One way to run the loop: how the teacher obliges, how the student takes lines, whether the look at the source and lint are on."""
 
     temper: Temper = "literal"
     student: world.StudentKind = "any_line"
+    source: bool = True
     lint: bool = True
 
 
@@ -112,8 +114,9 @@ def _fate(
     placed: Sequence[str],
 ) -> Fate:
     wanted = poison.wanted
-    reached = {"arrived"} if any(heard(poison, prompt) for prompt in prompts) else set()
-    stopped = "reply" if reached else "mask"
+    shown = [prompt for prompt, (_, one) in zip(prompts, states, strict=True) if not one.message.startswith("suspect")]
+    reached = {"arrived"} if any(heard(poison, prompt) for prompt in shown) else set()
+    stopped = "reply" if reached else "source" if len(shown) < len(prompts) else "mask"
     for state, one in states:
         advised = [a.strategies for a in one.advice if any(wanted.is_in(s.text) for s in a.strategies)]
         if not advised:
@@ -121,7 +124,7 @@ def _fate(
         reached.add("advised")
         if one.candidate is not None:
             reached.add("candidate")
-        if one.refusal is not None and stopped in ("mask", "reply"):
+        if one.refusal is not None and stopped in ("mask", "source", "reply"):
             faults = _faults(domain, state, one.refusal.strategies) if one.refusal.stage == "lint" else []
             stopped = f"lint: {faults[0].rule}" if faults else one.refusal.stage
     if "arrived" in reached and "advised" not in reached and any(one.advice and one.advice[0].strategies for _, one in states):
@@ -152,14 +155,17 @@ def _by_poison(poisons: Sequence[Poison], states: Sequence[Scenario]) -> list[li
 
 @contextmanager
 def _models(poisons: Sequence[Poison], setting: Setting) -> Iterator[None]:
-    """The study's models, and lint off where it is to be; afterwards all is as before."""
-    adapters, lint = dict(models_open._adapters), coach_node.lint_candidate
+    """The study's models, and layers off where they are to be; afterwards all is as before."""
+    adapters, lint, source = dict(models_open._adapters), coach_node.lint_candidate, teacher.suspicion
     world.use_models(poisons, setting.temper, setting.student)
     if not setting.lint:
         coach_node.lint_candidate = lambda *args, **kwargs: []
+    if not setting.source:
+        teacher.suspicion = lambda messages: None
     try:
         yield
     finally:
+        teacher.suspicion = source
         coach_node.lint_candidate = lint
         models_open._adapters.clear()
         models_open._adapters.update(adapters)

@@ -251,4 +251,17 @@ ENGLISH = Language(
     addresses_agent=(
         rf"\b(?:(?:{_TELLING}) the customer\b|say (?:this|that|it|so) (?:clearly|plainly|first)\b|the customer (?:should|must|needs to)\b)"
     ),
+    speaks_to_us=(
+        r"\b(?:auditors?|reviewers?|graders?|(?:teacher|student|language) model|prompt injection|jailbreak\w*|training data|experienced colleague)\b"
+        r"|\bwhoever (?:coaches|trains|teaches|writes|reads|compares|grades|checks)\b"
+        r"|\b(?:write|copy|store|save|put|note|learn|remember|repeat|say|keep)\b[^.!?]{0,40}\b(?:word for word|verbatim|by heart|after me|in(?:to)? your"
+        r" (?:notes|memory)|(?:as|exactly) (?:your|a|one) (?:rule|line|advice)|(?:first|second|other) half|as your rule)\b|\bhalves together\b"
+        r"|\b(?:new|standing|secret|hidden) (?:order|rule|policy|instruction|directive)s?\b|\brule R?\d+\b|\b(?:changed|new) (?:the )?polic(?:y|ies)\b"
+        r"|\b(?:memo|note|message) (?:from|to) (?:head office|the (?:agent|advisor|auditor|teacher|model|system))\b|\beffective immediately\b"
+        r"|\b(?:follow|obey|execute) (?:this|these|my) (?:order|rule|instruction|command)s?\b|\bfrom now on\b[^.!?]{0,30}\byou\b"
+        r"|\b(?:what|everything|all) you (?:were|have been) told\b|\byou are (?:now )?(?:the|an?) (?:helper|assistant|bot|ai)\b|\bno rules\b"
+        r"|\bgood (?:agent|assistant|bot)\b|\b(?:advice|rule|order|instruction)s? for (?:all|every|future)\b|\byour software\b"
+        r"|\b(?:decode|decrypt|decipher|unscramble) (?:this|it|the)\b|\bsign this off\b|\bdo not check it again\b|\blet us play\b"
+        r"|\bsystem (?:prompt|message)\b|\byou are now\b|\b(?:developer|debug|admin|god) mode\b|\bdo anything now\b"
+    ),
 )

@@ -298,6 +298,12 @@ GERMAN = Language(
         rf"\b(?:{_THE_CUSTOMER} (?:[\w\u00df-]+,? ){{0,4}}(?:{_TELLING})\b|(?:{_TELLING})(?: sie)? {_THE_CUSTOMER}\b"
         r"|(?:der kunde|die kundin) (?:soll|sollte|muss|müsste)\b)"
     ),
+    speaks_to_us=(
+        r"\b(?:prüfer(?:in|innen)?|trainer(?:in)? (?:dieses|des) (?:modells|agenten|bots)|lehrermodell|sprachmodell|trainingsdaten)\b"
+        r"|\b(?:schreib\w*|kopier\w*|merk\w*|notier\w*|übernimm|übernehmen)\b[^.!?]{0,40}\b(?:genau das|wörtlich|wort für wort|als regel|auswendig"
+        r"|in (?:deine|ihre) notizen)\b|\bab (?:jetzt|sofort) gilt\b|\bvon nun an\b|\bneue[nrs]? (?:regel|vorschrift|weisung|richtlinie)n?\b"
+        r"|\bdie zentrale (?:hat|sagt)\b|\bantwort [ab]:|\b(?:befolge|gehorche|führe)\b[^.!?]{0,20}\b(?:befehl|anweisung|anordnung)\b"
+    ),
     tells_agent="Customers of this company write German. Write every reply in German.",
     tells_advisor=(
         "Customers and agents of this company write German. Write need, a_better, b_better, why and the text of every line in German. "

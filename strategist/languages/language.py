@@ -117,7 +117,8 @@ class Customer:
 class Language:
     """One language. `stop_words` count nothing in BM25, `common_words` nothing in hashed vectors.
 
-    `addresses_agent` is how a reply reads that repeats its guidance. `tells_agent`, `tells_advisor` and `tells_customer` are added to the
+    `addresses_agent` is how a reply reads that repeats its guidance, `speaks_to_us` how a customer's text does that is meant for those who
+    teach, test or instruct the agent. `tells_agent`, `tells_advisor` and `tells_customer` are added to the
     prompts of these roles; empty for English, in which the prompts are written."""
 
     code: str
@@ -128,6 +129,7 @@ class Language:
     advice: Advice
     customer: Customer
     addresses_agent: str
+    speaks_to_us: str
     tells_agent: str = ""
     tells_advisor: str = ""
     tells_customer: str = ""
