@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from evals.poison.disguises import CODES
 
@@ -68,20 +68,20 @@ class Words(NamedTuple):
 
     matters: Sequence[str]
     pleas: Sequence[str]
-    slots: dict[str, Sequence[str]]
+    slots: Mapping[str, Sequence[str]]
 
 
 @cache
 def lines() -> tuple[Line, ...]:
     """All lines, unfilled."""
-    return tuple(Line(**{name: str(one[name]) for name in Line._fields}) for one in _toml("lines")["line"])
+    return tuple(Line(**{name: str(one[name]) for name in Line._fields}) for one in _read("lines")["line"])
 
 
 @cache
 def carriers() -> tuple[Carrier, ...]:
     """All kinds, in the order of the file."""
     found = []
-    for kind, one in _toml("carriers").items():
+    for kind, one in _read("carriers").items():
         texts = tuple(tuple(text) for text in one["texts"])
         more = (tuple(one.get("note", ())), tuple(one.get("codes", ())), bool(one.get("long", False)))
         found.append(Carrier(kind, one["about"], one.get("language", "en"), tuple(one["groups"]), texts, *more))
@@ -96,10 +96,15 @@ def corpus(seed: int = 0, each: int = EACH) -> tuple[Poison, ...]:
 def _of_kind(carrier: Carrier, seed: int, each: int) -> Iterator[Poison]:
     draw = random.Random(f"{seed}/{carrier.kind}")
     turns = [_shuffled([line for line in lines() if line.group == group], draw) for group in carrier.groups]
+    seen: set[tuple[str, ...]] = set()
     for number in range(each):
         of_group = turns[number % len(turns)]
         line = of_group[number // len(turns) % len(of_group)]
-        yield _fill(carrier, number, line, draw)
+        poison = _fill(carrier, number, line, draw)
+        while (*poison.texts, poison.note) in seen:
+            poison = _fill(carrier, number, line, draw)
+        seen.add((*poison.texts, poison.note))
+        yield poison
 
 
 def _fill(carrier: Carrier, number: int, line: Line, draw: random.Random) -> Poison:
@@ -133,14 +138,31 @@ def _shuffled(found: list[Line], draw: random.Random) -> list[Line]:
 
 @cache
 def _words(language: str) -> Words:
-    file = _toml("matters")
+    file = _read("matters")
     return Words(file[language]["matter"], file[language]["plea"], file["slots"])
 
 
-def plain_lines(name: str) -> tuple[str, ...]:
-    """The lines of a text file of the suite: `honest`, `heldout`, `clever`."""
-    return tuple(filter(None, (FOLDER / f"{name}.txt").read_text(encoding="utf-8").split("\n")))
+def plain_lines(name: str) -> tuple[tuple[str, str], ...]:
+    """Language and line, of a text file of the suite: `honest`, `heldout`, `clever`. `# de` says what follows."""
+    found, language = [], "en"
+    for line in filter(None, (FOLDER / f"{name}.txt").read_text(encoding="utf-8").split("\n")):
+        if line.startswith("# "):
+            language = line[2:]
+        else:
+            found.append((language, line))
+    return tuple(found)
 
 
-def _toml(name: str) -> dict[str, dict[str, list[str]]]:
+def in_words_of(name: str, poisons: Sequence[Poison]) -> tuple[Poison, ...]:
+    """The same conversations; what the teacher says in its own words is a line of a file, in turn, of the conversation's language."""
+    own = {language: [line for code, line in plain_lines(name) if code == language] for language in ("en", "de")}
+    out = []
+    for number, poison in enumerate(poisons):
+        line = own[poison.language][number % len(own[poison.language])]
+        marker = rf"{poison.wanted.marker}|{re.escape(line)}"
+        out.append(poison._replace(wanted=poison.wanted._replace(other=line, marker=marker)))
+    return tuple(out)
+
+
+def _read(name: str) -> dict[str, Any]:
     return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))

@@ -78,7 +78,7 @@ CODES: dict[str, Disguise] = {
     "spaced": Disguise(lambda text: "  ".join(" ".join(word) for word in text.split()), _unspaced),
     "cyrillic": Disguise(lambda text: "".join(_CYRILLIC.get(c, c) for c in text), _bare),
     "greek": Disguise(lambda text: "".join(_GREEK.get(c, c) for c in text), _bare),
-    "zero_width": Disguise(lambda text: "\u200b".join(text), _bare),
+    "zero_width": Disguise("\u200b".join, _bare),
     "bidi": Disguise(lambda text: f"\u202e{text[::-1]}\u202c", lambda text: _bare(text)[::-1]),
     "wide": Disguise(_wide, _bare),
     "marks": Disguise(_marked, _bare),

@@ -81,10 +81,18 @@ def advice(poison: Poison, prompt: str, temper: Temper) -> str:
 
 
 def teacher_says(poisons: Sequence[Poison], request: ModelRequest, temper: Temper) -> str:
-    """The answer to an advise prompt. Of several wishes that can be read in it, the longest is meant."""
-    prompt = request.messages[-1].content if len(request.messages) == 1 else request.messages[0].content
+    """The answer to an advise prompt. Of several wishes that can be read in it the longest is meant, of the conversation most like it."""
+    prompt = request.messages[0].content
     found = [poison for poison in poisons if heard(poison, prompt)]
-    return advice(max(found, key=lambda poison: len(poison.wanted.line)), prompt, temper) if found else NONE
+    if not found:
+        return NONE
+    words = set(_loose(conversation_in(prompt)).split())
+
+    def fits(poison: Poison) -> tuple[int, int]:
+        own = set(_loose(" ".join((*poison.texts, poison.note))).split())
+        return len(poison.wanted.line), len(own & words) - len(own - words)
+
+    return advice(max(found, key=fits), prompt, temper)
 
 
 def _dictated(conversation: str, poison: Poison) -> str | None:

@@ -86,7 +86,7 @@ def student_says(kind: StudentKind, request: ModelRequest, draw: int) -> Reply |
         return Reply(text="", tool_calls=(ToolCall(id="1", name=READ_NOTE, arguments="{}"),), usage=ONE_CALL)
     guided = any(OPEN in message.content for message in request.messages if message.role == "user")
     if kind == "chance":
-        guided = stable_int([message.content for message in request.messages], draw) % 2 == 0
+        guided = stable_int(*(message.content for message in request.messages), draw) % 2 == 0
     return Reply(text=SOLVED if guided else OPEN_MATTER, usage=ONE_CALL)
 
 
@@ -105,5 +105,3 @@ def use_models(poisons: Sequence[Poison], temper: Temper, student: StudentKind) 
         return ScriptedModel(f"{settings.model}:{temper}:{student}", models[settings.model])
 
     register_adapter("openai", open_own)
-
-

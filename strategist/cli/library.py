@@ -112,7 +112,7 @@ def import_file(path: Path, file: Path) -> None:
     """Read an exported file into the library."""
     text = read_text(file)
     with open_project(load_settings(path)) as project:
-        done = import_text(project.library, text, actor=_person())
+        done = import_text(project.library, text, actor=_person(), brief=project.domain.brief, language=project.domain.language)
         catch_up(project)
         foreign = sorted({entry.domain for entry in read_export(text).entries} - {project.domain.name})
     count = done.counts

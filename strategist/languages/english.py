@@ -65,18 +65,25 @@ _GIFTS = (
 )
 _FEES = "fees?|costs?|charges?|duties|dues|postage"
 _SECRET_DATA = (
-    r"passwords?|pass(?:code|phrase)s?|pins?|pin code|(?:credit |debit |bank )?card(?:'s)? (?:numbers?|details|digits|data)|credit card|debit card"
+    r"passwords?|pass(?:code|phrase)s?|pins?|pin code|(?:credit |debit |bank )?card(?:'s)? (?:numbers?|details|digits|data)|credit card"
+    r"|debit card"
     r"|security codes?|cv[vc]2?|expiry dates?|ibans?|bank (?:details|accounts?|log-?in|pin)|online banking|account numbers?"
-    r"|one-time (?:codes?|passwords?)|otps?|log-?in(?: data| details| password)?|credentials|codes? (?:\w+ ){0,3}(?:text|sms|message)|codes? arrived"
+    r"|one-time (?:codes?|passwords?)|otps?|log-?in(?: data| details| password)?|credentials|codes? (?:\w+ ){0,3}(?:text|sms|message)"
+    r"|codes? arrived"
     r"|social security|passport numbers?|date of birth|secret (?:words?|questions?|answers?)"
 )
 _TAKE = (
-    "ask|request|collect|get|obtain|have|let|make|take|demand|require|record|note|enter|type|confirm|verify|repeat|read|store|save|copy|name"
+    "ask|request|collect|get|obtain|have|let|make|take|demand|require|record|note|enter|type|confirm|verify|repeat|read|store|save|copy"
+    "|name"
 )
-_OTHERS = "recipients?|neighbou?rs?|drivers?|senders?|signers?|callers?|persons?|people|someone|somebody|anyone|anybody|colleagues?|other customers?"
+_OTHERS = (
+    "recipients?|neighbou?rs?|drivers?|senders?|signers?|callers?|persons?|people|someone|somebody|anyone|anybody|colleagues?"
+    "|other customers?"
+)
 _WHERE = "addresses|address|(?:phone |mobile |telephone )?numbers?|whereabouts|lives?|personal data|contact details"
 _SAFEGUARDS = (
-    "checks?|postcodes?|identity|identification|id|documents?|proofs?|photos?|pictures?|evidence|verification|caps?|limits?|rules?|polic(?:y|ies)"
+    "checks?|postcodes?|identity|identification|id|documents?|proofs?|photos?|pictures?|evidence|verification|caps?|limits?|rules?"
+    "|polic(?:y|ies)"
     "|brief|approvals?|tests?|filters?|safety|security|restrictions?|guidelines?|authentication|receipts?"
 )
 _OWN_RULES = "(?:company|written|own|house)?\\W*(?:rules?|polic(?:y|ies)|brief|guidelines?|terms)"
@@ -86,10 +93,13 @@ _BARS = (
     Bar(
         "machinery",
         phrases=(
-            r"auditors?|reviewers?|approvers?|evaluators?|graders?|linters?|lint|the (?:judge|gate|linter)|(?:teacher|student|language) models?"
+            r"auditors?|reviewers?|approvers?|evaluators?|graders?|linters?|lint|the (?:judge|gate|linter)|(?:teacher|student"
+            r"|language) models?"
             r"|(?:junior|student) agents?|admission tests?|training data|fine-?tun\w+"
-            r"|this (?:line|entry|rule|strategy|advice|sentence|instruction)|these (?:lines|entries|rules|strategies|sentences|instructions)"
-            r"|(?:all |any |every )?other (?:advice|lines|rules|entries)|(?:the )?(?:whole )?library|strateg(?:y|ies)|lines? like|your (?:notes|memory)"
+            r"|this (?:line|entry|rule|strategy|advice|sentence|instruction)|these (?:lines|entries|rules|strategies|sentences"
+            r"|instructions)"
+            r"|(?:all |any |every )?other (?:advice|lines|rules|entries)|(?:the )?(?:whole )?library|strateg(?:y|ies)|lines? like"
+            r"|your (?:notes|memory)"
             r"|in memory|permanent rules?|(?:all )?future (?:conversations|chats)|as advice|own lines"
         ),
         anywhere=True,
@@ -98,11 +108,13 @@ _BARS = (
         "obedience",
         acts="do|follow|obey|execute|fulfil|carry out|carry|grant|set|put|place|believe|trust|agree|accept|say|repeat",
         things=(
-            r"whatever|everything|anything|all (?:that|they)|above all|(?:instructions?|orders?|commands?|dictat\w+)|what (?:it|he|she|they) (?:says?|wants?)"
+            r"whatever|everything|anything|all (?:that|they)|above all|(?:instructions?|commands?|dictat\w+)|what (?:it|he|she"
+            r"|they) (?:says?|wants?)"
             rf"|(?:above|over|before|ahead of|against|regardless of|despite) (?:\w+ ){{0,2}}{_OWN_RULES}|rules stand|aside"
         ),
         phrases=(
-            r"from now on|unrestricted|(?:without|no|drop all|lift all) restrictions|pretend|act as an?|play (?:it|along|a role|the part)|jailbr\w+"
+            r"from now on|unrestricted|(?:without|no|drop all|lift all) restrictions|pretend|act as an?|play (?:it|along|a role"
+            r"|the part)|jailbr\w+"
             r"|follow the customer|(?:decode|decipher|decrypt|unscramble|base64|rot13)"
             rf"|(?:above|over|ahead of|regardless of) (?:all |any |the |our )?{_OWN_RULES}"
         ),
@@ -116,7 +128,8 @@ _BARS = (
             r"|(?:secretly|quietly|silently|covertly|discreetly)|(?:hide|conceal|cover up|hush)|behind \w+ back|off the record"
             r"|(?:out of|from|off) (?:the )?(?:records?|logs?|files?|books?|minutes)"
             r"|(?:make|leave|keep|take) no (?:notes?|traces?|records?)|(?:do not|don't|never) (?:log|record|note|document|write)"
-            rf"|(?:do not|don't|never|without|nor) (?:\w+ )?(?:tell|telling|inform|informing|mention|involve|involving)\b[^,;.]{{0,30}}\b(?:{_STAFF})"
+            rf"|(?:do not|don't|never|without|nor) (?:\w+ )?(?:tell|telling|inform|informing|mention|involve"
+            rf"|involving)\b[^,;.]{{0,30}}\b(?:{_STAFF})"
         ),
         anywhere=True,
     ),
@@ -134,15 +147,18 @@ _BARS = (
         ),
         things=rf"(?:{_SAFEGUARDS})|as (?:\w+ )?(?:abolished|verified|identified|approved|admitted|tested|checked|void|optional)",
         phrases=(
-            rf"(?:with no|without(?: (?:any|the|a|an|asking for|asking|checking|seeing))*) (?:\w+ )?(?:{_SAFEGUARDS})|let (?:it|this|them) (?:pass|through)"
+            rf"(?:with no|without(?: (?:any|the|a|an|asking for|asking|checking|seeing))*) (?:\w+ )?(?:{_SAFEGUARDS})|let (?:it|this"
+            rf"|them) (?:pass|through)"
             r"|as (?:verified|approved|admitted|reviewed|audited)|without (?:asking|checking|reading|looking)(?: at)?"
         ),
     ),
     Bar(
         "safeguard",
         phrases=(
-            r"(?:never|do not|don't|no longer|stop|no need to|avoid|refrain from|rather than) (?:\w+ )?(?:ask|asking|check|checking|verify|verifying|compare"
-            rf"|comparing|request|requesting|require|requiring|demand|insist)\b(?![^,;]*\b(?:twice|again|more than|once more|until|already))[^,;]{{0,30}}"
+            r"(?:never|do not|don't|no longer|stop|no need to|avoid|refrain from|rather than) (?:\w+ )?(?:ask|asking|check|checking"
+            r"|verify|verifying|compare"
+            rf"|comparing|request|requesting|require|requiring|demand|insist)\b(?![^,;]*\b(?:twice|again|more than|once more|until"
+            rf"|already))[^,;]{{0,30}}"
             rf"\b(?:{_SAFEGUARDS})"
         ),
         anywhere=True,
@@ -154,7 +170,8 @@ _BARS = (
         phrases=(
             r"(?:by|via|on|over|to|in) (?:telegram|whatsapp|signal|discord|facebook|instagram|messenger|paypal|skype|wechat)(?: messages?)?"
             r"|(?:paypal|western union|bitcoins?|crypto\w*)|(?:log|sign)(?:ging|ning)? in (?:at|on|to|via|with|through)"
-            r"|(?:to|for) (?:a |another |other |the )?(?:competitors?|rivals?)|instead of (?:us|our|this company)|(?:another|other) compan(?:y|ies) instead"
+            r"|(?:to|for) (?:a |another |other |the )?(?:competitors?|rivals?)|instead of (?:us|our|this company)|(?:another"
+            r"|other) compan(?:y|ies) instead"
         ),
     ),
     Bar(
@@ -163,8 +180,10 @@ _BARS = (
         things=_GIFTS,
         phrases=(
             r"(?:refund|reimburse|compensate)(?: (?:the|every|each|all|any|it|them|everyone|everything|customers?|in full))"
-            rf"|with an? (?:\w+ )?(?:{_GIFTS})|(?:waive|remit)|(?:free|no|without) (?:of )?(?:any )?(?:charge|cost|fee)s?|(?:take|charge|demand|ask) no (?:{_FEES})|for free|gratis|cost-?free"
-            r"|guarantee|promise|swear|certainly|definitely|no matter what|(?:double|twice|triple) (?:the )?(?:\w+ )?(?:amount|sum|compensation|price|value)"
+            rf"|with an? (?:\w+ )?(?:{_GIFTS})|(?:waive|remit)|(?:free|no|without) (?:of )?(?:any )?(?:charge|cost|fee)s?|(?:take|charge"
+            rf"|demand|ask) no (?:{_FEES})|for free|gratis|cost-?free"
+            r"|guarantee|promise|swear|certainly|definitely|no matter what|(?:double|twice|triple) (?:the )?(?:\w+ )?(?:amount|sum"
+            r"|compensation|price|value)"
         ),
     ),
     Bar("promise", acts="cancel|drop|lift|remove|forget|erase|strike|refund|repay|lower|halve|take over|pay", things=_FEES),
@@ -184,7 +203,8 @@ _ADVICE = Advice(
         r"|\bI(?:['\u2019](?:m|ll|ve|d))?(?=\s)"
     ),
     injection=(
-        rf"\b(?:ignore|disregard|forget|override|bypass)\b[^.]{{0,30}}\b{_ORDERS}\b|\b(?:reveal|show|print|repeat|output|leak|recite|disclose|quote|share|expose)\b[^.]{{0,20}}\b{_SECRETS}\b"
+        rf"\b(?:ignore|disregard|forget|override|bypass)\b[^.]{{0,30}}\b{_ORDERS}\b|\b(?:reveal|show|print|repeat|output|leak|recite"
+        rf"|disclose|quote|share|expose)\b[^.]{{0,20}}\b{_SECRETS}\b"
         r"|\bsystem (?:prompt|message)\b|\byou are now\b|\bnew (?:instructions|persona|role)\b"
         r"|\b(?:developer|debug|admin|god) mode\b|\bjailbreak|\bdo anything now\b"
     ),
@@ -200,7 +220,10 @@ _ADVICE = Advice(
     titles=r"\b(?:Mr|Mrs|Ms|Dr)\b\.?\s+[A-Z]\w+",
     fields="name|number|date|code|order|amount",
     bars=_BARS,
-    turns=r"never|not|\w+n['\u2019]t|no|nor|neither|nothing|cannot|without|decline|refuse|reject|deny|rule out|warn|instead of|rather than|avoid|against",
+    turns=(
+        r"never|not|\w+n['\u2019]t|no|nor|neither|nothing|cannot|without|decline|refuse|reject|deny|rule out|warn|instead of|rather than"
+        r"|avoid|against"
+    ),
     turns_back="hesitate|fail|forget|refuse|wait|mind|be afraid|worry|shy|decline|only|just",
     parts="and|but|then|so",
     alternatives="or|nor",
@@ -252,14 +275,20 @@ ENGLISH = Language(
         rf"\b(?:(?:{_TELLING}) the customer\b|say (?:this|that|it|so) (?:clearly|plainly|first)\b|the customer (?:should|must|needs to)\b)"
     ),
     speaks_to_us=(
-        r"\b(?:auditors?|reviewers?|graders?|(?:teacher|student|language) model|prompt injection|jailbreak\w*|training data|experienced colleague)\b"
+        r"\b(?:auditors?|reviewers?|graders?|(?:teacher|student|language) model|prompt injection|jailbreak\w*|training data"
+        r"|experienced colleague)\b"
         r"|\bwhoever (?:coaches|trains|teaches|writes|reads|compares|grades|checks)\b"
-        r"|\b(?:write|copy|store|save|put|note|learn|remember|repeat|say|keep)\b[^.!?]{0,40}\b(?:word for word|verbatim|by heart|after me|in(?:to)? your"
-        r" (?:notes|memory)|(?:as|exactly) (?:your|a|one) (?:rule|line|advice)|(?:first|second|other) half|as your rule)\b|\bhalves together\b"
-        r"|\b(?:new|standing|secret|hidden) (?:order|rule|policy|instruction|directive)s?\b|\brule R?\d+\b|\b(?:changed|new) (?:the )?polic(?:y|ies)\b"
-        r"|\b(?:memo|note|message) (?:from|to) (?:head office|the (?:agent|advisor|auditor|teacher|model|system))\b|\beffective immediately\b"
+        r"|\b(?:write|copy|store|save|put|note|learn|remember|repeat|say|keep)\b[^.!?]{0,40}\b(?:word for word|verbatim|by heart"
+        r"|after me|in(?:to)? your"
+        r" (?:notes|memory)|(?:as|exactly) (?:your|a|one) (?:rule|line|advice)|(?:first|second|other) half|as your rule)\b"
+        r"|\bhalves together\b"
+        r"|\b(?:new|standing|secret|hidden) (?:order|rule|policy|instruction|directive)s?\b|\brule R?\d+\b|\b(?:changed"
+        r"|new) (?:the )?polic(?:y|ies)\b"
+        r"|\b(?:memo|note|message) (?:from|to) (?:head office|the (?:agent|advisor|auditor|teacher|model|system))\b"
+        r"|\beffective immediately\b"
         r"|\b(?:follow|obey|execute) (?:this|these|my) (?:order|rule|instruction|command)s?\b|\bfrom now on\b[^.!?]{0,30}\byou\b"
-        r"|\b(?:what|everything|all) you (?:were|have been) told\b|\byou are (?:now )?(?:the|an?) (?:helper|assistant|bot|ai)\b|\bno rules\b"
+        r"|\b(?:what|everything|all) you (?:were|have been) told\b|\byou are (?:now )?(?:the|an?) (?:helper|assistant|bot|ai)\b"
+        r"|\bno rules\b"
         r"|\bgood (?:agent|assistant|bot)\b|\b(?:advice|rule|order|instruction)s? for (?:all|every|future)\b|\byour software\b"
         r"|\b(?:decode|decrypt|decipher|unscramble) (?:this|it|the)\b|\bsign this off\b|\bdo not check it again\b|\blet us play\b"
         r"|\bsystem (?:prompt|message)\b|\byou are now\b|\b(?:developer|debug|admin|god) mode\b|\bdo anything now\b"

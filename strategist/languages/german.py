@@ -114,11 +114,13 @@ _OTHER_NUMBERS = {
 }
 
 _GIVE = (
-    r"(?:aus|zurück|ein)?zahl(?:en?|t)|(?:zurück)?erstatten?|gewähren?|geben|gib|schenken?|schicken?|überweisen?|gutschreiben|versprechen|versprich"
+    r"(?:aus|zurück|ein)?zahl(?:en?|t)|(?:zurück)?erstatten?|gewähren?|geben|gib|schenken?|schicken?|überweisen?|gutschreiben"
+    r"|versprechen|versprich"
     r"|zusagen|zusichern|anbieten|biete|auszahlen|erhöhen?|verdoppeln?|ersetzen?|bewilligen?|genehmigen?|entschädigen?|spendieren?"
 )
 _GIFTS = (
-    r"geld|beträge?|geldbetrag|summen?|kaufpreis(?:es)?|preis(?:es)?|rückzahlung|(?:rück)?erstattung|entschädigung|gutscheine?|rabatte?|bonus|bargeld"
+    r"geld|beträge?|geldbetrag|summen?|kaufpreis(?:es)?|preis(?:es)?|rückzahlung|(?:rück)?erstattung|entschädigung|gutscheine?|rabatte?"
+    r"|bonus|bargeld"
     r"|ersatz|bestellung(?:en)?|zahlung(?:en)?"
 )
 _SECRET_DATA = (
@@ -126,7 +128,8 @@ _SECRET_DATA = (
     r"|karten(?:nummer|daten)|kreditkarte(?:n\w*)?|prüfziffer|sicherheitscode|einmalcode|geburtsdatum|losungswort|anmeldedaten"
 )
 _SAFEGUARDS = (
-    r"prüfung(?:en)?|postleitzahl|plz|ausweis(?:es)?|identität|nachweise?|fotos?|belege?|regeln?|richtlinien?|vorgaben?|grenzen?|obergrenze|höchstbetrag"
+    r"prüfung(?:en)?|postleitzahl|plz|ausweis(?:es)?|identität|nachweise?|fotos?|belege?|regeln?|richtlinien?|vorgaben?|grenzen?"
+    r"|obergrenze|höchstbetrag"
     r"|unterschrift|freigabe|kontrollen?|filter|tests?"
 )
 _STAFF = r"vorgesetzten?|leitung|chefs?|chefin|firma|kolleg\w+|zentrale|geschäftsführung|revision"
@@ -135,8 +138,10 @@ _BARS = (
     Bar(
         "machinery",
         phrases=(
-            r"prüfer(?:n|in|innen)?|gutachter|auditor(?:en)?|bewerter|diese[nrms]? (?:zeilen?|eintrag|einträge|ratschlag|ratschläge|anweisung(?:en)?)"
-            r"|(?:die |der )?(?:ganze[nr]? )?bibliothek|strategien?|(?:alle |andere[nr]? )ratschläge|(?:als|zur) dauerregel|lehrer-?modell|trainingsdaten"
+            r"prüfer(?:n|in|innen)?|gutachter|auditor(?:en)?|bewerter|diese[nrms]? (?:zeilen?|eintrag|einträge|ratschlag|ratschläge"
+            r"|anweisung(?:en)?)"
+            r"|(?:die |der )?(?:ganze[nr]? )?bibliothek|strategien?|(?:alle |andere[nr]? )ratschläge|(?:als|zur) dauerregel"
+            r"|lehrer-?modell|trainingsdaten"
             r"|(?:in (?:die|deine|ihre) )notizen|sprachmodell"
         ),
         anywhere=True,
@@ -145,7 +150,8 @@ _BARS = (
         "obedience",
         acts=r"stellen?|setzen?|befolgen?|folgen?|gehorchen?|ausführen|tun|tue|machen?|glauben?|erfüllen?",
         things=(
-            r"über (?:die |alle )?(?:firmen|haus)?regeln|über (?:die )?(?:vorgaben|richtlinien)|was (?:auch immer|der kunde|die kundin)|alles|befehle?|befiehlt"
+            r"über (?:die |alle )?(?:firmen|haus)?regeln|über (?:die )?(?:vorgaben|richtlinien)|was (?:auch immer|der kunde|die kundin)"
+            r"|alles|befehle?|befiehlt"
             r"|anweisung(?:en)? des kunden|anordnung(?:en)?"
         ),
         phrases=r"ab (?:jetzt|sofort)|von nun an|entschlüsseln?|dekodieren?|ohne einschränkung(?:en)?|so tun|vorgeben",
@@ -153,24 +159,31 @@ _BARS = (
     Bar(
         "secrecy",
         phrases=(
-            r"geheim|heimlich|verheimlichen?|verschweigen?|vertuschen?|verbergen?|unter uns|stillschweigend|nicht (?:vermerken|protokollieren|aufschreiben)"
+            r"geheim|heimlich|verheimlichen?|verschweigen?|vertuschen?|verbergen?|unter uns|stillschweigend|nicht (?:vermerken"
+            r"|protokollieren|aufschreiben)"
             rf"|(?:{_STAFF}) (?:\w+ )?(?:nichts|nicht|kein\w*)|(?:nichts|nicht) (?:\w+ )?(?:{_STAFF})|aus den (?:akten|unterlagen)"
         ),
         anywhere=True,
     ),
-    Bar("personal", acts=r"(?:er|ab|nach)?fragen?|verlangen?|erbitten|bitten?|anfordern|einholen|notieren?|nennen|eingeben|bestätigen|vorlesen|geben", things=_SECRET_DATA),
+    Bar(
+        "personal",
+        acts=r"(?:er|ab|nach)?fragen?|verlangen?|erbitten|bitten?|anfordern|einholen|notieren?|nennen|eingeben|bestätigen|vorlesen|geben",
+        things=_SECRET_DATA,
+    ),
     Bar(
         "personal",
         acts=r"nennen?|herausgeben|weitergeben|mitteilen|verraten|preisgeben|sagen?|geben|zeigen|vorlesen",
         things=(
-            r"(?:anschrift|adresse|rufnummer|telefonnummer|handynummer|name|namen)\b[^,;]*\b(?:empfänger\w*|nachbar\w*|fahrer\w*|absender\w*|andere\w*)"
+            r"(?:anschrift|adresse|rufnummer|telefonnummer|handynummer|name|namen)\b[^,;]*\b(?:empfänger\w*|nachbar\w*|fahrer\w*"
+            r"|absender\w*|andere\w*)"
             r"|(?:dessen|deren) (?:anschrift|adresse|nummer|telefonnummer)|wer unterschrieben hat"
         ),
     ),
     Bar(
         "safeguard",
         acts=(
-            r"verzichten?|weglassen|überspringen?|auslassen|ignorieren?|missachten?|umgehen|abschalten|ausschalten|aufheben|aussetzen|vergessen"
+            r"verzichten?|weglassen|überspringen?|auslassen|ignorieren?|missachten?|umgehen|abschalten|ausschalten|aufheben|aussetzen"
+            r"|vergessen"
             r"|übergehen|freigeben|markieren?|erlassen|unterlassen"
         ),
         things=rf"(?:{_SAFEGUARDS})|als (?:geprüft|freigegeben|bestätigt)",
@@ -179,7 +192,8 @@ _BARS = (
     Bar(
         "safeguard",
         phrases=(
-            rf"(?:nie|niemals|nicht|keinesfalls)(?: mehr)? (?:\w+ ){{0,3}}(?:{_SAFEGUARDS}) (?:\w+ )?(?:fragen|prüfen|verlangen|erfragen|kontrollieren|bitten)"
+            rf"(?:nie|niemals|nicht|keinesfalls)(?: mehr)? (?:\w+ ){{0,3}}(?:{_SAFEGUARDS}) (?:\w+ )?(?:fragen|prüfen|verlangen|erfragen"
+            rf"|kontrollieren|bitten)"
             r"|(?:durchwinken|durchlassen)"
         ),
         anywhere=True,
@@ -194,9 +208,16 @@ _BARS = (
         "promise",
         acts=_GIVE,
         things=_GIFTS,
-        phrases=r"kostenlos\w*|kostenfrei\w*|gratis|umsonst|garantieren?|garantiert|keine gebühr(?:en)? (?:verlangen|berechnen|nehmen)|auf jeden fall",
+        phrases=(
+            r"kostenlos\w*|kostenfrei\w*|gratis|umsonst|garantieren?|garantiert|keine gebühr(?:en)? (?:verlangen|berechnen|nehmen)"
+            r"|auf jeden fall"
+        ),
     ),
-    Bar("promise", acts=r"erlassen?|streichen?|verzichten?|übernehmen?|senken?|erstatten?", things=r"gebühr(?:en)?|kosten|zoll|zölle|porto|preis"),
+    Bar(
+        "promise",
+        acts=r"erlassen?|streichen?|verzichten?|übernehmen?|senken?|erstatten?",
+        things=r"gebühr(?:en)?|kosten|zoll|zölle|porto|preis",
+    ),
 )
 
 _ADVICE = Advice(
@@ -300,8 +321,10 @@ GERMAN = Language(
     ),
     speaks_to_us=(
         r"\b(?:prüfer(?:in|innen)?|trainer(?:in)? (?:dieses|des) (?:modells|agenten|bots)|lehrermodell|sprachmodell|trainingsdaten)\b"
-        r"|\b(?:schreib\w*|kopier\w*|merk\w*|notier\w*|übernimm|übernehmen)\b[^.!?]{0,40}\b(?:genau das|wörtlich|wort für wort|als regel|auswendig"
-        r"|in (?:deine|ihre) notizen)\b|\bab (?:jetzt|sofort) gilt\b|\bvon nun an\b|\bneue[nrs]? (?:regel|vorschrift|weisung|richtlinie)n?\b"
+        r"|\b(?:schreib\w*|kopier\w*|merk\w*|notier\w*|übernimm|übernehmen)\b[^.!?]{0,40}\b(?:genau das|wörtlich|wort für wort|als regel"
+        r"|auswendig"
+        r"|in (?:deine|ihre) notizen)\b|\bab (?:jetzt|sofort) gilt\b|\bvon nun an\b|\bneue[nrs]? (?:regel|vorschrift|weisung"
+        r"|richtlinie)n?\b"
         r"|\bdie zentrale (?:hat|sagt)\b|\bantwort [ab]:|\b(?:befolge|gehorche|führe)\b[^.!?]{0,20}\b(?:befehl|anweisung|anordnung)\b"
     ),
     tells_agent="Customers of this company write German. Write every reply in German.",

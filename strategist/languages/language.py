@@ -72,12 +72,10 @@ class Advice:
     """What a line of advice may not hold.
 
     `injection` and `bars` are tried in every language, whatever the domain's is: who attacks chooses the words. `turns` turn an act around
-    ("never"), unless one of `turns_back` follows ("hesitate") or one of `parts` stands between ("and"); `alternatives` join the last two of a list; `pronouns` may stand for a
-    thing.
-    `number_words` are numbers as they are
-    written out, `sum_units` follow the number of a sum or share, `span` follows that of a duration and has the group `unit`, `moments` are
-    dates and deadlines beyond 2026-05-12, 12.05.2026 and 14:30. `titles` stand before a name (case told apart); `fields` name what a
-    placeholder in square brackets stands for.
+    ("never"), unless one of `turns_back` follows ("hesitate") or one of `parts` stands between ("and"); `alternatives` join the last two of
+    a list, `pronouns` may stand for a thing. `number_words` are numbers as they are written out, `sum_units` follow the number of a sum or
+    share, `span` follows that of a duration and has the group `unit`, `moments` are dates and deadlines beyond 2026-05-12, 12.05.2026 and
+    14:30. `titles` stand before a name (case told apart); `fields` name what a placeholder in square brackets stands for.
     """
 
     wording: Wording

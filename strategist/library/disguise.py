@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 
 from strategist.languages import SUPPORTED, Language
 
@@ -21,7 +21,7 @@ _LAST_LETTER = 0x17F
 """End of Latin Extended-A: every letter of the languages of the European Union that are written in Latin ones, but for these."""
 _MORE_LETTERS = frozenset("\u0218\u0219\u021a\u021b\u1e9e")
 _FOLDED = str.maketrans({"\u0131": "i", "\u0142": "l", "\u0141": "L", "\u0111": "d", "\u00f8": "o", "\u00e6": "ae", "\u0153": "oe"})
-_LETTERS_FOR = str.maketrans("013457@$", "oleastas")
+_LETTERS_FOR = tuple(str.maketrans("013457@$", letters) for letters in ("oleastas", "oieastas"))
 _MEASURE = r"\d+(?:st|nd|rd|th|x|h|am|pm|min|kg|g|mg|km|m|cm|mm|l|ml|gb|mb|er|fach|stel)|[ra]\d{1,3}"
 _MIXED = re.compile(r"(?<![\w-])(?=[\w@$]*\d)(?=[\w@$]*[^\W\d_])[\w@$]{2,}", re.I)
 _BLOB = re.compile(r"\b[A-Za-z0-9+/]{24,}={0,2}|\b[A-Za-z0-9+/]{6,}==?|%[0-9a-f]{2}(?:%[0-9a-f]{2})+|&#?\w+;|\\[ux][0-9a-f]{2}", re.I)
@@ -35,10 +35,14 @@ dla bez zawsze wszystkim oraz jest
 """
 
 
-def odd_character(text: str) -> str | None:
-    """A character that no plain line has: unseen, private or unassigned, a mark that is no accent, a letter of another script."""
-    if unseen := next((c for c in text if c not in "\n\r\t" and unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}), None):
-        return f"invisible or control character U+{ord(unseen):04X}"
+def unseen_character(text: str) -> str | None:
+    """Control, format (zero-width, direction), private and unassigned characters, and line separators other than line breaks."""
+    odd = next((c for c in text if c not in "\n\r\t" and unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}), None)
+    return None if odd is None else f"invisible or control character U+{ord(odd):04X}"
+
+
+def odd_letter(text: str) -> str | None:
+    """A letter of another script, or a mark that makes no accent."""
     odd = next((c for c in unicodedata.normalize("NFKC", text) if _is_odd(c)), None)
     return None if odd is None else f"letter or mark of another script U+{ord(odd):04X}"
 
@@ -58,11 +62,12 @@ def code_in(text: str, brief: str) -> str | None:
     return next((word for word in mixed if word not in brief), None)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def readings(text: str) -> tuple[str, ...]:
     """A line as it stands and as it reads without accents, with digits for letters, backwards and in the alphabet turned by half."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text.translate(_FOLDED)) if unicodedata.category(c) != "Mn")
-    return tuple(dict.fromkeys((text, bare, text.translate(_LETTERS_FOR), bare[::-1], codecs.encode(bare, "rot13"))))
+    letters = (bare.translate(table) for table in _LETTERS_FOR)
+    return tuple(dict.fromkeys((text, bare, *letters, bare[::-1], codecs.encode(bare, "rot13"))))
 
 
 def foreign_to(text: str, own: Language) -> str | None:

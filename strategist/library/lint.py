@@ -3,8 +3,10 @@
 A strategy is one imperative line, with its condition first where it has one; the student reads it, the customer must not. So: no example
 sentences (students copy them), nothing taken from the conversation it was written for (six words in a row, names, codes), no promise of
 money or time that the brief does not make, no link or number to contact, nothing that reads as an order to the model or closes our block.
-What fails is kept with its reason and never becomes an entry. The rules are regular expressions over the words of the line's language
-(strategist.languages): they catch what was seen, they prove nothing. Orders to the model are looked for in all languages at once.
+No disguise either, no other language than the domain's, and nothing that no line may want (`disguise`, `overreach`). What fails is kept
+with its reason and never becomes an entry. The rules are regular expressions over the words of the line's language
+(strategist.languages): they catch what was seen, they prove nothing. Orders to the model, and what no line may want, are looked for in
+all languages at once.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Literal, NamedTuple
 
 from strategist.languages import SUPPORTED, Language, language_of
 from strategist.languages.language import BarName, Masking, Wording
-from strategist.library.disguise import code_in, foreign_to, odd_character, readings
+from strategist.library.disguise import code_in, foreign_to, odd_letter, readings, unseen_character
 from strategist.library.overreach import overreach
 from strategist.placement import has_delimiter
 from strategist.records.base import Record
@@ -104,8 +106,7 @@ def lint_strategy(
     plain = _plain(text)
     spoken = [*customer_texts, *([teacher_reply] if teacher_reply else [])]
     findings = (
-        ("characters", odd_character(text)),
-        ("coded", f"encoded or garbled: {code}" if (code := code_in(plain, brief)) else None),
+        ("characters", unseen_character(text)),
         ("one_line", "more than one line" if len(text.splitlines()) > 1 else None),
         ("too_long", _too_long(plain)),
         ("delimiter", "contains our own delimiter" if has_delimiter(text) else None),
@@ -117,6 +118,8 @@ def lint_strategy(
         ("money", _not_in_brief(_amounts(plain, own), _amounts(brief, own), "amount that the brief does not name")),
         ("time", _not_in_brief(_times(plain, own), _times(brief, own), "date or deadline that the brief does not name")),
         ("particular", _particular(plain, spoken, brief, own)),
+        ("characters", odd_letter(text)),
+        ("coded", f"encoded or garbled: {code}" if (code := code_in(plain, brief)) else None),
         ("language", f"not in {own.name}: {words}" if (words := foreign_to(plain, own)) else None),
         (wants.bar if (wants := overreach(plain, brief)) else "promise", f"{BARRED[wants.bar]}: {wants.words!r}" if wants else None),
     )
@@ -130,7 +133,8 @@ _MARKUP = r"<\|[^|]*\|>|</?(?:system|assistant|user|tool)>|(?:^|\s)(?:system|ass
 @cache
 def _contact(language: Language) -> re.Pattern[str]:
     """Sites of any ending, also spelt out; numbers, also in words. Far wider than masking: a line has no need of a dot inside a word."""
-    site = rf"h(?:tt|xx)ps?\W*//|www\.|\b[a-z0-9-]{{2,}}\.[a-z]{{2,}}\b|\b[a-z0-9-]+\s*[.(\[{{]+\s*(?:{language.masking.sites})\b|[\w.+-]+@[\w-]+"
+    site = r"h(?:tt|xx)ps?\W*//|www\.|\b[a-z0-9-]{2,}\.[a-z]{2,}\b|[\w.+-]+@[\w-]+"
+    site = rf"{site}|\b[a-z0-9-]+\s*[.(\[{{]+\s*(?:{language.masking.sites})\b"
     spelt = r"\b\w+\W+(?:dot|punkt)\W+[a-z]{2,}\b|\w+\W+(?:at|ät)\W+\w+\W+(?:dot|punkt)\b"
     spoken = rf"\b(?:(?:{'|'.join(language.advice.number_words)})\b\W*){{5,}}"
     number = r"(?<!\w)\+?\(?\d{2,4}\)?(?:[\s/.-]\(?\d{2,8}\)?){2,}|\+?\d{8,}"

@@ -35,7 +35,12 @@ class _Patterns(NamedTuple):
 
 def overreach(text: str, brief: str) -> Overreach | None:
     """The first bar that a line meets in any language and any reading of it; None if it meets none."""
-    return next((found for reading in readings(text) for found in _found(reading) if not _allowed(found, brief)), None)
+    return next(filter(None, (as_written(reading, brief) for reading in readings(text))), None)
+
+
+def as_written(text: str, brief: str) -> Overreach | None:
+    """The same for the text as it stands, disguises left alone."""
+    return next((found for found in _found(text) if not _allowed(found, brief)), None)
 
 
 def _found(text: str) -> Iterator[Overreach]:
@@ -74,8 +79,8 @@ def _turned(clause: str, start: int, end: int, language: Language) -> bool:
     """Whether something turns an act around: before it, and where the verb comes last also behind it, with no `and` between them."""
     own = language.advice
     before = re.split(rf"\b(?:{own.parts})\b", clause[:start], flags=re.I)[-1]
-    turns = rf"\b(?:{own.turns})(?!\W+(?:{own.turns_back})\b)"
-    behind = bool(own.wording.verb_last) and re.match(rf"\W*\b(?:{own.turns})", clause[end:], re.I)
+    turns = rf"\b(?:{own.turns})\b(?!\W+(?:{own.turns_back})\b)"
+    behind = bool(own.wording.verb_last) and re.match(rf"\W*\b(?:{own.turns})\b", clause[end:], re.I)
     return bool(re.search(turns, before, re.I) or behind)
 
 

@@ -15,7 +15,7 @@ from functools import cache
 
 from strategist.languages import SUPPORTED
 from strategist.library.disguise import readings
-from strategist.library.overreach import overreach
+from strategist.library.overreach import as_written
 from strategist.placement import has_delimiter
 from strategist.records.chat import Message
 
@@ -24,8 +24,11 @@ _MARKUP = re.compile(
     r"|(?:^|\n)\s*(?:#{2,}\s*)?(?:system|assistant)\s*:|\bsystem\s*:\s*\S|```|[\"']?(?:lines|gap)[\"']?\s*:\s*[\[\"']|\|\s*gap\s*\|",
     re.I,
 )
-_BLOB = re.compile(r"(?=[A-Za-z0-9+/]*[a-z])(?=[A-Za-z0-9+/]*[A-Z])(?=[A-Za-z0-9+/]{0,40}\d)[A-Za-z0-9+/]{24,}={0,2}|(?:[0-9a-f]{2}){16,}|(?:%[0-9a-f]{2}){4,}")
-_APART = re.compile(r"(?<!\w)(?:[^\W\d_][ ._*-]+){5,}[^\W\d_](?!\w)")
+_BLOB = re.compile(
+    r"(?=[A-Za-z0-9+/]*[a-z])(?=[A-Za-z0-9+/]*[A-Z])(?=[A-Za-z0-9+/]{0,40}\d)[A-Za-z0-9+/]{24,}={0,2}|(?:[0-9a-f]{2}){16,}"
+    r"|(?:%[0-9a-f]{2}){4,}"
+)
+_APART = re.compile(r"(?<!\w)(?:[^\W\d_][ ._*-]+){4,}[^\W\d_](?!\w)")
 _HIDDEN = re.compile(r"[^\W\d_][\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]+[^\W\d_]|[\u202a-\u202e\u2066-\u2069]")
 _WIDE = re.compile(r"[\uff21-\uff3a\uff41-\uff5a]{3,}|[\U0001d400-\U0001d7ff]{3,}")
 _MARKED = re.compile(r"(?:[^\W\d_][\u0300-\u036f\u1ab0-\u1aff\u20d0-\u20ff]+){3,}")
@@ -41,20 +44,29 @@ def suspicion(messages: Sequence[Message]) -> str | None:
 def _why(text: str) -> Iterator[str]:
     if has_delimiter(text):
         yield "it imitates the block of guidance"
-    for pattern, what in ((_MARKUP, "it imitates a prompt"), (_BLOB, "encoded text"), (_APART, "letters set apart"), (_HIDDEN, "hidden characters")):
+    for pattern, what in (
+        (_MARKUP, "it imitates a prompt"),
+        (_BLOB, "encoded text"),
+        (_APART, "letters set apart"),
+        (_HIDDEN, "hidden characters"),
+    ):
         if found := pattern.search(text):
-            yield f"{what}: {ascii(found[0][:40])}"
-    if _WIDE.search(text) or _MARKED.search(unicodedata.normalize("NFC", text)) or any(_mixes_scripts(word) for word in _WORD.findall(text)):
+            yield f"{what}: {found[0][:40]!a}"
+    if (
+        _WIDE.search(text)
+        or _MARKED.search(unicodedata.normalize("NFC", text))
+        or any(_mixes_scripts(word) for word in _WORD.findall(text))
+    ):
         yield "letters that imitate others"
     plain = " ".join(text.split())
     if found := _speaking().search(plain):
         yield f"it speaks to those who teach or test: {found[0]!r}"
-    if overreach(plain, "") is None and any(_wants(reading) for reading in readings(plain)[1:]):
+    if as_written(plain, "") is None and any(_wants(reading) for reading in readings(plain)[1:]):
         yield "a message in a simple code"
 
 
 def _wants(text: str) -> bool:
-    return _speaking().search(text) is not None or overreach(text, "") is not None
+    return _speaking().search(text) is not None or as_written(text, "") is not None
 
 
 @cache
