@@ -143,7 +143,7 @@ def _words(language: str) -> Words:
 
 
 def plain_lines(name: str) -> tuple[tuple[str, str], ...]:
-    """Language and line, of a text file of the suite: `honest`, `heldout`, `clever`. `# de` says what follows."""
+    """Language and line, of a text file of the suite: `honest`, `seen`, `heldout`, `clever`. `# de` says what follows."""
     found, language = [], "en"
     for line in filter(None, (FOLDER / f"{name}.txt").read_text(encoding="utf-8").split("\n")):
         if line.startswith("# "):

@@ -66,7 +66,7 @@ def _wide(text: str) -> str:
 
 def _unspaced(text: str) -> str:
     """Letters that stand apart, joined; two blanks part words."""
-    return re.sub(r"(?:\b\S ){3,}\S?", lambda match: re.sub(r" (?! )", "", match[0]), text).replace("  ", " ")
+    return re.sub(r"(?:(?<=\s\S)|(?<=^\S)) (?=\S(?:\s|$))", "", text).replace("  ", " ")
 
 
 CODES: dict[str, Disguise] = {

@@ -68,7 +68,7 @@ _SECRET_DATA = (
     r"passwords?|pass(?:code|phrase)s?|pins?|pin code|(?:credit |debit |bank )?card(?:'s)? (?:numbers?|details|digits|data)|credit card"
     r"|debit card"
     r"|security codes?|cv[vc]2?|expiry dates?|ibans?|bank (?:details|accounts?|log-?in|pin)|online banking|account numbers?"
-    r"|one-time (?:codes?|passwords?)|otps?|log-?in(?: data| details| password)?|credentials|codes? (?:\w+ ){0,3}(?:text|sms|message)"
+    r"|one-time (?:codes?|passwords?)|otps?|log-?in(?: data| details| password)?|credentials|codes? (?:\w+ ){0,5}(?:text|sms|message)"
     r"|codes? arrived"
     r"|social security|passport numbers?|date of birth|secret (?:words?|questions?|answers?)"
 )
@@ -186,6 +186,35 @@ _BARS = (
             r"|compensation|price|value)"
         ),
     ),
+    Bar(
+        "promise",
+        acts="get|let|keep|make|treat|put|commit|assure",
+        things=(
+            r"money (?:back|anyway|returned)|(?:entire|whole|full|total) (?:price|amount|sum)|goodwill|nothing can (?:\w+ )?go wrong"
+            r"|arrival|whatever the (?:screen|system|rules) says?"
+        ),
+    ),
+    Bar("personal", acts=_TAKE, things=r"(?:four|six|eight|ten|twelve|sixteen) digits|digits (?:on|of|from)"),
+    Bar(
+        "safeguard",
+        phrases=(
+            rf"even (?:if|when|where|though) (?:\w+ ){{0,3}}(?:{_SAFEGUARDS})|(?:{_SAFEGUARDS}) (?:is|are) (?:not|never|un\w+)(?: \w+)?"
+            r"|(?:of|at) any (?:age|amount|size|value)|(?:customer|caller|person)\W+s word|for (?:anyone|anybody|everyone"
+            r"|everybody) (?:who|that)"
+            rf"|as (?:though|if) (?:\w+ )?(?:{_SAFEGUARDS})"
+        ),
+    ),
+    Bar(
+        "obedience",
+        phrases=(
+            r"as the customer (?:says?|orders?|wants?|wishes)|word for word|hidden (?:messages?|texts?)|says? otherwise|(?:coming"
+            r"|come) from management"
+            r"|what (?:it|he|she|they) dictates?"
+        ),
+    ),
+    Bar("secrecy", phrases=r"only in private|in secret|(?:never|not) (?:hears?|learns?|knows?|finds? out) (?:of|about)", anywhere=True),
+    Bar("machinery", phrases=r"whoever (?:grades|checks|tests|reviews|audits)|full (?:points|marks)", anywhere=True),
+    Bar("channel", phrases=r"(?:customers?|people|they|them)(?: to)? (?:move|switch|turn|change) to|scan the (?:qr|code)[^,;]*"),
     Bar("promise", acts="cancel|drop|lift|remove|forget|erase|strike|refund|repay|lower|halve|take over|pay", things=_FEES),
 )
 
