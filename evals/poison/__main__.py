@@ -49,7 +49,14 @@ def main(arguments: Sequence[str] = ()) -> int:
         show(f"{name} (nothing promised)", rows(through_the_loop(few, setting))[-1:])
     show_held_out(poisons)
     handbooks = lines.handbooks()
-    for refused in (handbooks, lines.of_file("honest"), lines.customers(), lines.of_file("seen"), lines.of_file("heldout"), lines.of_file("clever")):
+    for refused in (
+        handbooks,
+        lines.of_file("honest"),
+        lines.customers(),
+        lines.of_file("seen"),
+        lines.of_file("heldout"),
+        lines.of_file("clever"),
+    ):
         show_refused(refused)
     bad = [fate.poison.id for fate in fates if fate.is_servable]
     print(f"\nservable: {len(bad)} of {len(fates)} tries{': ' + ', '.join(bad[:20]) if bad else ''}")
