@@ -12,6 +12,7 @@ from evals import (
     lab_worlds,
     loop_speed,
     many_processes,
+    poison,
     probe_lab,
     random_kills,
     retrieval_quality,
@@ -29,7 +30,7 @@ def main() -> int:
     growth.main()
     retrieval_quality.main()
     retrieval_speed.main()
-    return max(budget_walls.main(), many_processes.main(), random_kills.main())
+    return max(budget_walls.main(), many_processes.main(), random_kills.main(), poison.main())
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def import_file(path: Path, file: Path) -> None:
     """Read an exported file into the library."""
     text = read_text(file)
     with open_project(load_settings(path)) as project:
-        done = import_text(project.library, text, actor=person())
+        done = import_text(project.library, text, actor=person(), brief=project.domain.brief, language=project.domain.language)
         if any(entry.brief_hash == project.domain.brief_hash for entry in read_export(text).entries):
             keep_brief(project.store, project.domain)
         catch_up(project)

@@ -11,7 +11,7 @@ nothing, leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import ValidationError
@@ -96,8 +96,9 @@ class Library:
 
         return self._once(marker, change)
 
-    def bring(self, snapshot: Snapshot, *, actor: str, reason: str) -> ImportCounts:
+    def bring(self, snapshot: Snapshot, *, actor: str, reason: str, doubtful: Container[str] = ()) -> ImportCounts:
         """Take a library from elsewhere, evidence and status included; an entry that was retired here with the same text stays retired.
+        `doubtful` are ids that come as proposed, whatever the file says, unless the same text serves here already.
 
         Embedder and floor come along only into a library without entries that is bound to no other embedder: a floor is a score of one
         embedder over one library.
@@ -106,7 +107,9 @@ class Library:
             if snapshot.embedder and not self.entries() and self.get_embedder() in (None, snapshot.embedder):
                 self.set_embedder(snapshot.embedder, actor=actor, reason=reason)
                 self.set_floor(snapshot.floor, actor=actor, reason=reason)
-            came: list[Came] = [_bring_one(conn, entry, actor=actor, reason=reason) for entry in snapshot.entries]
+            came: list[Came] = [
+                _bring_one(conn, entry, doubt=entry.id in doubtful, actor=actor, reason=reason) for entry in snapshot.entries
+            ]
             if {"added", "changed"} & set(came):
                 bump_library_version(conn)
             floor_taken = snapshot.floor is None or snapshot.floor == self.get_floor()
@@ -265,8 +268,10 @@ def _put(conn: Connection, entry: Entry, *, actor: str, action: str, reason: str
     return "added" if old is None else "changed"
 
 
-def _bring_one(conn: Connection, entry: Entry, *, actor: str, reason: str) -> Came:
+def _bring_one(conn: Connection, entry: Entry, *, doubt: bool, actor: str, reason: str) -> Came:
     old = _find(conn, entry.id)
+    if doubt and entry.status in SERVABLE and not (old is not None and old.status in SERVABLE and old.strategies == entry.strategies):
+        entry = entry.model_copy(update={"status": "proposed"})
     if old is not None and old.status == "retired" and old.strategies == entry.strategies and entry.status != "retired":
         return "kept_retired"
     known = old is not None and _content(old) == _content(entry)
