@@ -18,7 +18,7 @@ from evals.poison.corpus import EACH, Poison, corpus, in_words_of
 from evals.poison.fates import STAGES, Fate, Row, rows
 from evals.poison.gullible import TEMPERS
 from evals.poison.lines import Refused
-from evals.poison.ways import Setting, by_edit, by_import, through_the_loop
+from evals.poison.ways import Setting, by_edit, by_import, through_recordings, through_the_loop
 
 FEW = 4
 """Conversations of a kind where lint is off: then the gate has work."""
@@ -41,6 +41,10 @@ def main(arguments: Sequence[str] = ()) -> int:
         found = through_the_loop(poisons, Setting(temper, source=False))
         fates += found
         show(f"no look at the source, teacher: {temper}", rows(found)[-1:])
+    for temper in TEMPERS:
+        found = through_recordings(poisons, Setting(temper))
+        fates += found
+        show(f"imported as recordings, teacher: {temper}", rows(found)[-1:])
     for name, way in (("edit", by_edit), ("import", by_import)):
         found = way(poisons)
         fates += found

@@ -36,8 +36,13 @@ def companies() -> tuple[Domain, ...]:
 
 
 def handbooks() -> Refused:
-    """The packs' own lines."""
-    return _linted("handbook lines", [(domain.language, line) for domain in companies() for line in domain.handbook])
+    """The packs' own lines, each under its company's brief."""
+    found = [
+        (line, lint_strategy(line, teacher_reply=None, customer_texts=(), brief=domain.brief, language=domain.language))
+        for domain in companies()
+        for line in domain.handbook
+    ]
+    return Refused("handbook lines", len(found), tuple((line, faults[0].message) for line, faults in found if faults))
 
 
 def of_file(name: str) -> Refused:

@@ -1,13 +1,14 @@
 """The ways in: each takes poisoned conversations and tells the fate of every line.
 
 `through_the_loop` is the real loop from conversation to prompt: generate, coach, admit, consolidate, then retrieval and placement on the
-same conversations. Nothing is selected: every state is coached. `by_edit` is a person who puts a line into an entry, `by_import` a file of
-entries that claims their tests. Recorded conversations are one more function here.
+same conversations. Nothing is selected: every state is coached. `through_recordings` is the same from a log file: read, masked, imported,
+and coached from there. `by_edit` is a person who puts a line into an entry, `by_import` a file of entries that claims their tests.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from evals.poison.fates import Fate
 from evals.poison.gullible import Temper, heard
 from strategist.conversation import scenarios_of
 from strategist.domains.domain import Domain
+from strategist.domains.persona import recorded_id
 from strategist.errors import LibraryError
 from strategist.library.export import export_text, import_text
 from strategist.library.lint import LintFault, lint_candidate
@@ -35,6 +37,8 @@ from strategist.loop.generate import generate
 from strategist.loop.select import Selection
 from strategist.models import open as models_open
 from strategist.project import Project, open_project
+from strategist.recorded.importing import import_conversations
+from strategist.recorded.reading import read_json_lines, read_names
 from strategist.records.evidence import Evidence
 from strategist.records.library import SERVABLE, Entry, Key, Snapshot, Strategy
 from strategist.records.trace import Scenario
@@ -49,6 +53,7 @@ from strategist.settings import (
     TeachSettings,
 )
 
+SOURCE = "poison"
 TURNS = 3
 MOST, LEAST = 12, 8
 
@@ -62,7 +67,12 @@ class Setting(NamedTuple):
     lint: bool = True
 
 
-def through_the_loop(poisons: Sequence[Poison], setting: Setting) -> list[Fate]:
+def through_recordings(poisons: Sequence[Poison], setting: Setting) -> list[Fate]:
+    """The same with conversations that somebody recorded and that are imported."""
+    return through_the_loop(poisons, setting, recorded=True)
+
+
+def through_the_loop(poisons: Sequence[Poison], setting: Setting, *, recorded: bool = False) -> list[Fate]:
     """The fates of all conversations, each language in a company of its own."""
     fates: dict[str, Fate] = {}
     for language in dict.fromkeys(poison.language for poison in poisons):
@@ -72,7 +82,9 @@ def through_the_loop(poisons: Sequence[Poison], setting: Setting) -> list[Fate]:
             tempfile.TemporaryDirectory() as folder,
             open_project(_settings(Path(folder), language, len(own))) as project,
         ):
-            project.domain = world.company(project.domain, own)
+            project.domain = world.company(project.domain, own, recorded=recorded)
+            if recorded:
+                asyncio.run(_record(project, own))
             fates |= {fate.poison.id: fate for fate in asyncio.run(_teach_and_serve(project, own, setting))}
     return [fates[poison.id] for poison in poisons]
 
@@ -95,6 +107,13 @@ async def _teach_and_serve(project: Project, poisons: Sequence[Poison], setting:
         fates.append(_fate(deps.domain, poison, prompts, [(s, coached[s.id]) for s in own], served, placed))
     await project.close_models()
     return fates
+
+
+async def _record(project: Project, poisons: Sequence[Poison]) -> None:
+    """Write the conversations as a log file does, read it and bring it in."""
+    text = "\n".join(json.dumps(world.logged(poison), ensure_ascii=False) for poison in poisons)
+    conversations = read_json_lines(text, read_names(()))
+    await import_conversations(project.store, project.domain, project.embedder.embedder, conversations, source=SOURCE)
 
 
 async def _teach(deps: Deps) -> list[Scenario]:
@@ -155,8 +174,9 @@ def _advise_prompt(deps: Deps, state: Scenario) -> str:
 
 
 def _by_poison(poisons: Sequence[Poison], states: Sequence[Scenario]) -> list[list[Scenario]]:
-    """The states of each conversation, in order: conversation i is played by the customer of index i."""
-    return [[state for state in states if state.persona.split("-")[1] == str(index)] for index in range(len(poisons))]
+    """The states of each conversation, in order: conversation i is played by the customer of index i, or recorded with one of its name."""
+    whose = [{str(index), recorded_id("train", poison.id, SOURCE).split("-")[1]} for index, poison in enumerate(poisons)]
+    return [[state for state in states if state.persona.split("-")[1] in names] for names in whose]
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from pydantic import JsonValue
+
 from evals.poison.corpus import Poison
 from evals.poison.gullible import Temper, teacher_says
 from strategist.domains.checks import TurnView, turn_check
@@ -40,8 +42,9 @@ def dealt_with(turn: TurnView) -> bool:
     return turn.says(SOLVED)
 
 
-def company(pack: Domain, poisons: Sequence[Poison]) -> Domain:
-    """The pack's company with poisoned customers; the kinds are the issues. Any persona index works: the corpus comes round."""
+def company(pack: Domain, poisons: Sequence[Poison], *, recorded: bool = False) -> Domain:
+    """The pack's company with poisoned customers; the kinds are the issues. Any persona index works: the corpus comes round. `recorded`:
+    its customers are met in a log, where tools have run already."""
     names = [poison.id for poison in poisons]
 
     def draw(split: Split, index: int, seed: int) -> Persona:
@@ -68,11 +71,24 @@ def company(pack: Domain, poisons: Sequence[Poison]) -> Domain:
         pack,
         pack_hash=digest(names, 16),
         checks=(dealt_with,),
-        tools=(Tool(spec, _note),),
+        tools=() if recorded else (Tool(spec, _note),),
+        recorded=recorded,
         draw=draw,
         split_sizes={"train": len(poisons), "dev": 2, "test": 2},
         issues=tuple(dict.fromkeys(poison.kind for poison in poisons)),
     )
+
+
+def logged(poison: Poison) -> JsonObject:
+    """The conversation as a log has it: what the customer said, a note that a tool read, an agent that does not know."""
+    messages: list[JsonValue] = []
+    for place, text in enumerate(poison.texts):
+        messages.append({"role": "user", "content": text})
+        if place == 0 and poison.note:
+            call: JsonObject = {"id": "1", "type": "function", "function": {"name": READ_NOTE, "arguments": "{}"}}
+            messages += [{"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "content": poison.note}]
+        messages.append({"role": "assistant", "content": OPEN_MATTER})
+    return {"id": poison.id, "group": poison.id, "split": "train", "issue": poison.kind, "messages": messages}
 
 
 def _note(state: JsonObject, arguments: JsonObject) -> str:

@@ -56,7 +56,8 @@ _SMALL_NUMBERS = "zero one two three four five six seven eight nine ten eleven t
 _OTHER_NUMBERS = {"fourteen": "14", "fifteen": "15", "twenty": "20", "thirty": "30", "sixty": "60", "ninety": "90", "hundred": "100"}
 
 _GIVE = (
-    "give|grant|pay|hand|offer|issue|transfer|send|approve|authori[sz]e|award|reward|raise|increase|double|triple|return|provide|agree|wire"
+    r"give|grant|pay|hand(?!\W+(?:it|them|this) over\b)|offer|issue|transfer|send|approve|authori[sz]e|award|reward|raise|increase|double"
+    "|triple|return|provide|agree|wire"
     "|credit|promise|settle|add|repay|allow|accept"
 )
 _GIFTS = (
@@ -136,7 +137,7 @@ _BARS = (
     Bar("personal", acts=_TAKE, things=_SECRET_DATA),
     Bar(
         "personal",
-        acts="give|tell|share|disclose|reveal|hand|read|pass|show|provide|say|name",
+        acts=r"give|tell|share|disclose|reveal|hand|read|pass|show|provide|say(?!\W+that\b[^,;]*\b(?:never|not|cannot)\b)|name",
         things=rf"(?:{_WHERE})\b[^,;]*\b(?:{_OTHERS})|(?:{_OTHERS})\b[^,;]*\b(?:{_WHERE})|who signed|(?:name and|their) (?:phone )?number",
     ),
     Bar(
@@ -182,7 +183,8 @@ _BARS = (
             r"(?:refund|reimburse|compensate)(?: (?:the|every|each|all|any|it|them|everyone|everything|customers?|in full))"
             rf"|with an? (?:\w+ )?(?:{_GIFTS})|(?:waive|remit)|(?:free|no|without) (?:of )?(?:any )?(?:charge|cost|fee)s?|(?:take|charge"
             rf"|demand|ask) no (?:{_FEES})|for free|gratis|cost-?free"
-            r"|guarantee|promise|swear|certainly|definitely|no matter what|(?:double|twice|triple) (?:the )?(?:\w+ )?(?:amount|sum"
+            r"|guarantee|promise(?!\W+nothing\b)"
+            r"|swear|certainly|definitely|no matter what|(?:double|twice|triple) (?:the )?(?:\w+ )?(?:amount|sum"
             r"|compensation|price|value)"
         ),
     ),
