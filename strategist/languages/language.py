@@ -91,7 +91,8 @@ class Customer:
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """One language. `stop_words` count nothing in BM25, `common_words` nothing in hashed vectors.
+    """One language. `stop_words` count nothing in BM25, `common_words` nothing in hashed vectors. `service_words` any company's service
+    uses: they say nothing about whose line it is. `endings` make forms of one word, each compared with the others without them.
 
     `addresses_agent` is how a reply reads that repeats its guidance. `tells_agent`, `tells_advisor` and `tells_customer` are added to the
     prompts of these roles; empty for English, in which the prompts are written."""
@@ -104,6 +105,8 @@ class Language:
     advice: Advice
     customer: Customer
     addresses_agent: str
+    service_words: frozenset[str] = frozenset()
+    endings: tuple[str, ...] = ()
     tells_agent: str = ""
     tells_advisor: str = ""
     tells_customer: str = ""
