@@ -20,7 +20,7 @@ from strategist.errors import LibraryError
 from strategist.languages import Language, language_of
 from strategist.library.lint import lint_strategy
 from strategist.records.base import Record
-from strategist.records.library import Entry, Snapshot, Strategy
+from strategist.records.library import Entry, Floor, Key, Snapshot, Strategy
 
 SPECIFIC_SHARE = 0.25
 """A line is held back when at least this share of its words, those of any service left out, are its own company's alone."""
@@ -49,7 +49,8 @@ class Held(Record):
 
 
 class Crossing(NamedTuple):
-    """What crosses, and what is held back. Entries that lose a line have no evidence for what is left; those that lose all are left out."""
+    """What crosses, and what is held back. Entries that lose a line have no evidence for what is left; of those that lose all only the keys
+    are left, as gaps: a moment like theirs gets nothing, not the lines of whatever entry is next."""
 
     snapshot: Snapshot
     held: tuple[Held, ...]
@@ -82,14 +83,18 @@ def cross(library: Snapshot, sources: Mapping[str, Company], target: Company, *,
                 f"nothing crosses: the lines of {source.title} are {theirs.name}, {target.title} speaks {own.name}",
                 hint="lines, keys and vectors are of one language; teach the other company by itself",
             )
-    kept, held = [], []
+    kept: list[Entry] = []
+    held: list[Held] = []
+    gaps: list[Key] = []
     for entry in library.entries:
         lost = [] if entry.brief_hash == brief_hash else _held(entry, sources.get(entry.domain), target)
         held += lost
         left = _without(entry, {one.line for one in lost})
         if left is not None:
             kept.append(left)
-    return Crossing(library.model_copy(update={"entries": tuple(kept)}), tuple(held))
+        elif entry.scope == "specific":
+            gaps += entry.keys
+    return Crossing(library.model_copy(update={"entries": tuple(kept), "floor": _with_gaps(library.floor, gaps)}), tuple(held))
 
 
 def findings(line: str, source: Company | None, target: Company) -> tuple[Finding, ...]:
@@ -128,6 +133,14 @@ def _without(entry: Entry, lines: set[str]) -> Entry | None:
         return entry
     left: Sequence[Strategy] = tuple(strategy for strategy in entry.strategies if strategy.text not in lines)
     return entry.model_copy(update={"strategies": left, "evidence": None}) if left else None
+
+
+def _with_gaps(floor: Floor | None, keys: Sequence[Key]) -> Floor | None:
+    """The floor with more gaps; without one, a floor of 0, which asks for nothing but to be nearer than they are."""
+    if not keys:
+        return floor
+    before = floor or Floor(score=0.0, source="start")
+    return before.model_copy(update={"gaps": tuple(dict.fromkeys([*before.gaps, *keys]))})
 
 
 def _names_company(line: str, source: Company | None, target: Company, own: Language) -> str | None:
