@@ -36,6 +36,7 @@ from strategist.evaluation.transfer import Plan, Transfer, make_plan, own_librar
 from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import World, load_world, load_worlds
 from strategist.library.crossing import company_of, findings
+from strategist.library.export import export_text, read_export
 from strategist.project import Project, model_name, open_project
 from strategist.records.library import SERVABLE, Snapshot
 from strategist.settings import Settings
@@ -111,9 +112,15 @@ async def taught_at(project: Project) -> Snapshot:
 
 
 def source_library(seed: int, home: Path = HOME) -> Snapshot:
-    """The library that is taken elsewhere."""
-    with with_variants(), open_project(settings_of(SOURCE, seed, home)) as project, project.alone():
-        return asyncio.run(taught_at(project))
+    """The library that is taken elsewhere: the file that was written, else taught now."""
+    settings = settings_of(SOURCE, seed, home)
+    file = settings.folder / "library.jsonl"
+    if file.exists():
+        return read_export(file.read_text(encoding="utf-8"))
+    with with_variants(), open_project(settings) as project, project.alone():
+        library = asyncio.run(taught_at(project))
+    file.write_text(export_text(library), encoding="utf-8")
+    return library
 
 
 async def elsewhere(project: Project, library: Snapshot) -> tuple[Plan, Transfer]:

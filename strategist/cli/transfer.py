@@ -17,7 +17,18 @@ from strategist.domains.persona import Split
 from strategist.errors import DomainError, RunInterruptedError, SettingsError
 from strategist.evaluation.report_data import record_opening
 from strategist.evaluation.study import study_seeds, summarise
-from strategist.evaluation.transfer import CARRIED, EntryUse, Plan, Transfer, gains, make_plan, own_library, play_transfer, share_kept
+from strategist.evaluation.transfer import (
+    CARRIED,
+    EntryUse,
+    Plan,
+    Transfer,
+    gains,
+    make_plan,
+    own_library,
+    play_transfer,
+    require_lines,
+    share_kept,
+)
 from strategist.library.crossing import Company, Held, company_of
 from strategist.library.export import read_export
 from strategist.project import LAB, Project, model_name, open_domain, open_project
@@ -58,6 +69,7 @@ def run(
     with open_project(settings) as project:
         plan = plan_of(project, library, sources_of(library, settings, source), whole=whole)
         print_held(plan)
+        require_lines(plan, project.domain)
         result = measure(project, plan, personas=personas, seeds=seeds, split=cast(Split, split), quiet=quiet)
         print_transfer(result)
         say(f"on {split}; the test split was opened {plural(openings(project), 'time')} so far", "dim")
@@ -188,7 +200,7 @@ def print_transfer(result: Transfer) -> None:
     table = grid(
         "entry", "verdict", "turns", "customers", "over bare [95 %]", "first line", right=("turns", "customers"), wrap="first line"
     )
-    for use in result.uses:
+    for use in (one for one in result.uses if one.verdict != "held back"):
         table.add_row(use.entry, use.verdict, str(use.turns), str(use.personas), _difference(use), Text(use.lines[0]))
     out.print(table)
     behind = sum(use.verdict not in CARRIED for use in result.uses)

@@ -98,8 +98,7 @@ def make_plan(
     own: Snapshot | None = None,
     whole: bool = False,
 ) -> Plan:
-    """What each arm gets. Raises LibraryError where there is nothing to measure: no entries, vectors of another embedder, another
-    language, or no line that may cross."""
+    """What each arm gets. Raises LibraryError where nothing can be measured: no lines, vectors of another embedder, another language."""
     if not any(entry.strategies for entry in library.entries):
         raise LibraryError("the library has no lines", hint="export one that has learned something")
     crossing = cross(library, sources, company_of(target), brief_hash=target.brief_hash)
@@ -108,10 +107,6 @@ def make_plan(
             f"the library was built with the embedder {library.embedder}, this project has {embedder}: its floor is a score of the other",
             hint="choose in [retrieval] what the library was built with, or rebuild it where it was learned and export it again",
         )
-    if not whole and not any(entry.strategies for entry in crossing.snapshot.entries):
-        reasons = "; ".join(f"{count} x {kind}" for kind, count in Counter(held.kind for held in crossing.held).most_common())
-        hint = "it belongs to the company where it was learned; --whole plays it all the same, as a control"
-        raise LibraryError(f"no line crosses to {target.title} ({reasons})", hint=hint)
     return Plan(
         library=library,
         transferred=crossing.snapshot,
@@ -119,6 +114,14 @@ def make_plan(
         own=own if own is not None and own.entries else None,
         held=crossing.held,
     )
+
+
+def require_lines(plan: Plan, target: Domain) -> None:
+    """Raise LibraryError where no line crosses and the whole library is not played either."""
+    if plan.whole is None and not any(entry.strategies for entry in plan.transferred.entries):
+        reasons = "; ".join(f"{count} x {kind}" for kind, count in Counter(held.kind for held in plan.held).most_common())
+        hint = "it belongs to the company where it was learned; --whole plays it all the same, as a control"
+        raise LibraryError(f"no line crosses to {target.title} ({reasons})", hint=hint)
 
 
 def own_library(snapshot: Snapshot, domain: str, student: str) -> Snapshot:
