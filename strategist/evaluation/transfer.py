@@ -54,9 +54,9 @@ class Plan(NamedTuple):
 
 
 class EntryUse(Record):
-    """One entry of the library in the conversations of the arm *transferred*: turns that had lines of it, conversations and customers with
-    such turns, and by how much those conversations were better than the same ones of the bare arm, over customers (`difference`; with its
-    `interval` from ENOUGH customers on)."""
+    """One entry of the library, with the lines that cross (all of them if none does), in the conversations of the arm *transferred*: turns
+    that had lines of it, conversations and customers with such turns, and by how much those conversations were better than the same ones of
+    the bare arm, over customers (`difference`; with its `interval` from ENOUGH customers on)."""
 
     entry: str
     lines: tuple[str, ...]
@@ -216,7 +216,7 @@ def uses_of(plan: Plan, outcomes: Sequence[ArmOutcome], traces: Iterable[Trace])
                 for ref in turn.guidance.entries if turn.guidance.lines else ():
                     turns.setdefault(ref, Counter())[trace.id] += 1
     pairs = {pair[0].trace: pair for pair in pair_up(outcomes, "transferred", "bare")[0]}
-    crossed = {entry.ref for entry in plan.transferred.entries}
+    crossed = {entry.ref: entry for entry in plan.transferred.entries}
     return tuple(_use(entry, crossed, turns.get(entry.ref, Counter()), pairs) for entry in plan.library.entries if entry.strategies)
 
 
@@ -229,8 +229,8 @@ def verdict_of(interval: Estimate | None) -> Verdict:
     return "harms" if interval.high < 0 else "no use" if interval.high < USEFUL else "not proven"
 
 
-def _use(entry: Entry, crossed: set[str], turns: Counter[str], pairs: Mapping[str, tuple[ArmOutcome, ArmOutcome]]) -> EntryUse:
-    lines = tuple(strategy.text for strategy in entry.strategies)
+def _use(entry: Entry, crossed: Mapping[str, Entry], turns: Counter[str], pairs: Mapping[str, tuple[ArmOutcome, ArmOutcome]]) -> EntryUse:
+    lines = tuple(strategy.text for strategy in crossed.get(entry.ref, entry).strategies)
     if entry.ref not in crossed:
         return EntryUse(entry=entry.ref, lines=lines, verdict="held back")
     if not turns:

@@ -265,7 +265,7 @@ def trace_of(arm: ArmName, persona: str, *turns: tuple[tuple[str, ...], tuple[st
 
 def test_entries_are_counted_where_their_lines_were_placed() -> None:
     entries = tuple(entry(f"e{i}", GOOD) for i in range(4))
-    plan = Plan(Snapshot(entries=(*entries, entry("control"))), Snapshot(entries=entries[:3]), None, None, ())
+    plan = Plan(Snapshot(entries=(entry("e0", BAD, GOOD), *entries[1:], entry("control"))), Snapshot(entries=entries[:3]), None, None, ())
     outcomes = [outcome("bare", f"p{i}", 0.2) for i in range(6)]
     outcomes += [outcome("transferred", f"p{i}", 0.3 + i / 10 if i < 5 else None) for i in range(6)]
     used, lines = ("e0@1", "e1@1"), (GOOD,)
@@ -273,6 +273,7 @@ def test_entries_are_counted_where_their_lines_were_placed() -> None:
     traces.append(trace_of("bare", "p0", (("e2@1",), lines)))
     first, second, third, last = uses_of(plan, outcomes, traces)
     assert (first.turns, first.conversations, first.personas) == (12, 6, 5), "a failed conversation is no difference"
+    assert first.lines == (GOOD,), "not what is held back"
     assert first.difference == pytest.approx(0.3)
     assert first.interval is not None
     assert first.verdict == "helps"
