@@ -17,6 +17,7 @@ from evals import (
     random_kills,
     retrieval_quality,
     retrieval_speed,
+    transfer,
 )
 
 
@@ -26,6 +27,8 @@ def main() -> int:
     lab_worlds.main()
     probe_lab.main()
     floor_study.main()
+    transfer.lines()
+    transfer.main()
     loop_speed.main()
     growth.main()
     retrieval_quality.main()

@@ -213,6 +213,11 @@ class Project:
         """What a re-validation is booked on: `revalidate-001` is the first. No run of the loop, and not listed as one."""
         return self._info(f"revalidate-{number:03d}", self.settings.seed)
 
+    def transfer_run(self, library: str) -> RunInfo:
+        """What the transfer of a library (its hash) to this domain and student is booked on: no run of the loop either."""
+        name = digest([library, self.domain.name, self.domain.pack_hash, model_name(self.settings.student)], 8)
+        return self._info(f"transfer-{name}", self.settings.seed)
+
     def _new_run(self, earlier: int) -> RunInfo:
         run = self._info(f"run-{earlier + 1:03d}", self.settings.seed + 1_000 * earlier)
         self.take(run.id)

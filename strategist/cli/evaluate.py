@@ -17,7 +17,7 @@ from strategist.evaluation.study import ArmComparison, ArmSummary, contrasts, ru
 from strategist.loop.deps import Deps
 from strategist.project import Project, open_project
 from strategist.records.base import stable_int
-from strategist.records.run import ArmName, ArmOutcome, RunInfo
+from strategist.records.run import ArmOutcome, RunInfo, StudyArm
 from strategist.settings import load_settings
 
 
@@ -37,7 +37,7 @@ def run(path: Path, *, arms: str, seeds: int, personas: int | None, split: str, 
 
 def study(
     project: Project,
-    names: tuple[ArmName, ...],
+    names: tuple[StudyArm, ...],
     *,
     seeds: int,
     personas: int | None = None,
@@ -84,7 +84,7 @@ def _unfinished_opening(project: Project, run: RunInfo, count: int | None) -> tu
 
 
 def _play(
-    project: Project, run: RunInfo, names: tuple[ArmName, ...], drawn: tuple[Persona, ...], *, seeds: int, split: Split, quiet: bool
+    project: Project, run: RunInfo, names: tuple[StudyArm, ...], drawn: tuple[Persona, ...], *, seeds: int, split: Split, quiet: bool
 ) -> tuple[ArmOutcome, ...]:
     async def main() -> tuple[ArmOutcome, ...]:
         async with project.deps(run) as deps:
@@ -116,7 +116,7 @@ def openings(project: Project) -> int:
     return sum(event.action == OPENING for event in project.store.events())
 
 
-async def _arm(deps: Deps, name: ArmName) -> Arm:
+async def _arm(deps: Deps, name: StudyArm) -> Arm:
     snapshot = deps.library_now()
     return make_arm(
         name,
@@ -129,10 +129,10 @@ async def _arm(deps: Deps, name: ArmName) -> Arm:
     )
 
 
-def arm_names(text: str) -> tuple[ArmName, ...]:
+def arm_names(text: str) -> tuple[StudyArm, ...]:
     """Arms from a comma-separated list, each once. Raises SettingsError."""
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    known = get_args(ArmName)
+    known = get_args(StudyArm)
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -140,7 +140,7 @@ def arm_names(text: str) -> tuple[ArmName, ...]:
             raise SettingsError(f"unknown arm {name!r}", hint=f"{meant}arms are {', '.join(known)}")
     if not names:
         raise SettingsError("no arms given", hint=f"arms are {', '.join(known)}")
-    return cast(tuple[ArmName, ...], names)
+    return cast(tuple[StudyArm, ...], names)
 
 
 def print_arms(summaries: tuple[ArmSummary, ...], compared: tuple[ArmComparison, ...]) -> None:

@@ -183,6 +183,36 @@ def evaluate(
     run(settings, arms=arms, seeds=seeds, personas=personas, split=split, resume=resume, quiet=quiet)
 
 
+@app.command(short_help="A library on another company or student.")
+def transfer(
+    file: Annotated[Path, typer.Argument(help="A library, as written by `strategist library export`.")],
+    settings: SettingsFile = DEFAULT,
+    domain_name: Annotated[str | None, typer.Option("--domain", help="Another domain than the settings'.")] = None,
+    student: Annotated[str | None, typer.Option(help="Another student than the settings': a model's name, or a GGUF file.")] = None,
+    source: Annotated[str | None, typer.Option(help="The domain it was learned in, if its name does not find it.")] = None,
+    personas: Annotated[int | None, typer.Option(min=2, max=2_000, help="Personas; default: all of the split.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=50, help="Evaluation seeds per persona.")] = 1,
+    split: Annotated[str, typer.Option(help="dev, or test: every opening of test is counted.")] = "dev",
+    whole: Annotated[bool, typer.Option("--whole", help="Also play it with the lines that are held back, as a control.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Play a library on another company, another student or both: what it still gives, and which entries do not carry over."""
+    from strategist.cli.transfer import run
+
+    run(
+        settings,
+        file,
+        domain=domain_name,
+        student=student,
+        source=source,
+        personas=personas,
+        seeds=seeds,
+        split=split,
+        whole=whole,
+        quiet=quiet,
+    )
+
+
 @app.command(short_help="Write the run's report as one HTML page.")
 def report(
     settings: SettingsFile = DEFAULT,

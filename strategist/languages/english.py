@@ -42,6 +42,25 @@ an and are as at be been but by can could do does for from had has have he her h
 please she so that the their them then there these they this to us was we were what when which will with would you your
 """
 
+_SERVICE_WORDS = """
+able about above accept acknowledge address advise after again against agree all allow along already also alternative among angry annoyed
+another answer any anybody anyone anything apologise apologize apology appear around ask assure aware back bad because before begin behind
+below better between beyond blame both brief bring business call calm cannot case change check choose claim clear close colleague come
+comment company complain complete concern confirm consent contact correct customer data date day decide decline describe desk despite
+detail different done doubt down during each early either else email end enough even every everybody everyone everything exact except
+exclude exist expect explain extra fact feel few final find first follow forward free friendly full further get give go goes gone good
+greet hand happen hard hear help hold honest how idea impossible inform information instead itself keep kind know last late later least
+leave left less let letter like line listen little long look lose main make many matter may mean mention message might mind miss missing
+mistake moment more most move much must name near need neither never new next nobody none nor nothing notice now number off offer often
+old once one only open option other otherwise ourselves out outcome over own pass past patience patient people per perhaps person phone
+place plain please point polite possible press problem promise proof put question quick rather reach read ready real reason refuse regard
+regarding remain remind repeat reply report request resolve result right rule same say screen see send sentence serious service set settle
+several share short should show side simple since solve some somebody someone something soon sorry speak start state step still stock stop
+story such sure take talk tell thank therefore thing think though through throughout thus time together tool topic toward towards true try
+turn two under understand unless until up upon upset us use via wait want warn way website what whatever when where whether while who
+whoever whole why wish within without wonder word work worry write wrong yes yet
+"""
+
 _CANNOT_OPEN = """
 i we you he she it they this that these those there the a an my our your his her their its some many most all every each
 customer customers agent agents student model assistant bot reply replies response policy brief what why how who whom which whose
@@ -295,6 +314,8 @@ _CUSTOMER = Customer(
 _TELLING = "tell|offer|ask|inform|remind|give|assure|thank|show|send|advise|reassure|apologi[sz]e to|explain to|say to|reply to"
 
 ENGLISH = Language(
+    service_words=frozenset(_SERVICE_WORDS.split()),
+    endings=("ies", "ied", "ing", "ed", "es", "ly", "s", "e", "y"),
     code="en",
     name="English",
     masking=_MASKING,

@@ -271,6 +271,20 @@ _ADVICE = Advice(
     pronouns="es|sie|ihn|ihm|das|dies|diese|dieses|dessen|deren",
 )
 
+_SERVICE_WORDS = """
+ablehnen absatz adresse alles als also alternative am an anbieten anderes anfrage angabe anliegen anruf antwort antworten auf auskunft
+ausschließen außer bedauern beginnen bei beim bekannt benennen beschwerde besorgt bestätigen bevor bisher bitten brauchen damit danach
+danken darauf dass daten datum davon denn deutlich dienst dies durch einfach einmal ende enden entscheiden entschuldigen entschuldigung
+erfragen ergebnis erklären erst etwas fall falsch fehlen fehler folgen frage fragen frist geben gegen gehen genau gern geschehen gilt
+grund gut halten helfen hilfe hinter hinweis hinweisen höchstens immer information ja jemand keine klar kollege kollegin kommen kontakt
+kunde kundin kurz können lange lassen lösung machen man mehr mensch mitteilen mögen möglich möglichkeit müssen nach nachricht name neben
+nein nennen nichts nie niemand noch nummer nur nächst ob oder offen ohne passieren person problem prüfen recht regel reihe ruhig sache
+sagen satz schicken schreiben schritt sehen seit selbst senden service sobald sofort solange sonst sowie statt stehen stellen tag telefon
+trotz tun um unter unternehmen verlangen versprechen verstehen verweisen verärgert vor vorgehen vorschlagen wann warten warum weder weg
+weil weiter wenig wenn wer werkzeug wichtig wie wiederholen wissen wollen wort wunsch während wütend zeigen zeit ziel zuerst zum zur
+zusagen zuständig zweimal zwischen über
+"""
+
 _CUSTOMER = Customer(
     moods={
         "calm": (),
@@ -308,6 +322,8 @@ _TELLING = (
 _THE_CUSTOMER = r"(?:de[mn] kunden|der kundin|die kundin)"
 
 GERMAN = Language(
+    service_words=frozenset(_SERVICE_WORDS.split()),
+    endings=("ern", "est", "en", "em", "er", "es", "et", "st", "e", "n", "s", "t"),
     code="de",
     name="German",
     masking=_MASKING,

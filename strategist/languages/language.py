@@ -113,7 +113,8 @@ class Customer:
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """One language. `stop_words` count nothing in BM25, `common_words` nothing in hashed vectors.
+    """One language. `stop_words` count nothing in BM25, `common_words` nothing in hashed vectors. `service_words` any company's service
+    uses: they say nothing about whose line it is. `endings` make forms of one word, each compared with the others without them.
 
     `addresses_agent` is how a reply reads that repeats its guidance, `speaks_to_us` how a customer's text does that is meant for those who
     teach, test or instruct the agent. `tells_agent`, `tells_advisor` and `tells_customer` are added to the
@@ -128,6 +129,8 @@ class Language:
     customer: Customer
     addresses_agent: str
     speaks_to_us: str
+    service_words: frozenset[str] = frozenset()
+    endings: tuple[str, ...] = ()
     tells_agent: str = ""
     tells_advisor: str = ""
     tells_customer: str = ""
