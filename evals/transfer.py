@@ -27,6 +27,7 @@ from unittest import mock
 
 from evals.lab_worlds import Job, mean_score
 from evals.last_run import cell, taught
+from strategist.casting import model_name
 from strategist.cli.transfer import run as transfer_command
 from strategist.domains.domain import Domain
 from strategist.domains.pack import builtin_packs, load_domain
@@ -37,7 +38,7 @@ from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import World, load_world, load_worlds
 from strategist.library.crossing import company_of, findings
 from strategist.library.export import export_text, read_export
-from strategist.project import Project, model_name, open_project
+from strategist.project import Project, open_project
 from strategist.records.library import SERVABLE, Snapshot
 from strategist.settings import Settings
 from strategist.stats import mean_interval, ratio_of_means

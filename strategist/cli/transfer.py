@@ -9,6 +9,7 @@ from typing import cast
 from rich.table import Table
 from rich.text import Text
 
+from strategist.casting import model_name
 from strategist.cli.console import grid, interval, out, plural, say
 from strategist.cli.evaluate import openings, print_arms
 from strategist.cli.files import read_text
@@ -31,7 +32,7 @@ from strategist.evaluation.transfer import (
 )
 from strategist.library.crossing import Company, Held, company_of
 from strategist.library.export import read_export
-from strategist.project import LAB, Project, model_name, open_domain, open_project
+from strategist.project import LAB, Project, open_domain, open_project
 from strategist.records.base import Record, stable_int
 from strategist.records.library import SERVABLE, Snapshot
 from strategist.records.run import RunInfo
