@@ -73,7 +73,7 @@ def tell(done: Imported, source: str) -> None:
     say(f"masked: {masked}")
     for found in pass_hats(done.traces)[:MOST_SHOWN]:
         mean, low, high, tasks = found.estimate
-        say(f"pass^{found.k} {mean:.3f} [{low:.3f}, {high:.3f}], n = {tasks} tasks")
+        say(f"pass^{found.k} {mean:.3f} [{max(0.0, low):.3f}, {min(1.0, high):.3f}], n = {tasks} tasks")
 
 
 def _who(text: str) -> Who:
