@@ -9,6 +9,7 @@ from evals import (
     floor_study,
     gate_simulation,
     growth,
+    judge_gate,
     lab_worlds,
     loop_speed,
     many_processes,
@@ -24,6 +25,7 @@ from evals import (
 def main() -> int:
     """Run them all; 1 if a promise is broken."""
     gate_simulation.main()
+    judge_gate.main()
     lab_worlds.main()
     probe_lab.main()
     floor_study.main()

@@ -42,6 +42,8 @@ class Open(NamedTuple):
 
 def label(path: Path, *, count: int, kind: str) -> None:
     """The command `judge label`."""
+    if kind not in ("gate", "teacher"):
+        raise SettingsError(f"--kind is {kind!r}", hint="it must be gate or teacher")
     with open_project(load_settings(path)) as project:
         done = project.judge_labels()
         waiting = open_pairs(project, kind)
