@@ -196,7 +196,8 @@ def first_line(entry: Entry) -> str:
 def _record(evidence: Evidence | None) -> tuple[str, str]:
     if evidence is None:
         return "untested", "-"
-    return f"{evidence.wins}-{evidence.losses}-{evidence.ties}", f"{evidence.q:.3f}"
+    judged = " (judge)" if evidence.judged is not None else ""
+    return f"{evidence.wins}-{evidence.losses}-{evidence.ties}{judged}", f"{evidence.q:.3f}"
 
 
 def _evidence(entry: Entry) -> str:
@@ -204,9 +205,10 @@ def _evidence(entry: Entry) -> str:
     if found is None:
         return "evidence: none for this text"
     moments = found.wins + found.losses + found.ties
+    judged = f"; {found.judged.words}" if found.judged is not None else ""
     return (
         f"evidence: {found.wins} wins, {found.losses} losses, {found.ties} ties on {moments} moments it was not "
-        f"written for; p = {found.p:.4f}, q = {found.q:.4f}; {found.replies} replies; try {found.tries}"
+        f"written for; p = {found.p:.4f}, q = {found.q:.4f}; {found.replies} replies; try {found.tries}{judged}"
     )
 
 

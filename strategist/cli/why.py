@@ -106,9 +106,7 @@ def _test(evidence: Evidence | None, moments: Mapping[str, Scenario], gate: Gate
         f"{plural(evidence.replies, 'student reply', 'student replies')}; against the library {evidence.snapshot[:12] or '-'}"
     )
     if evidence.judged is not None:
-        judged = evidence.judged
-        lean = f"{plural(judged.labels, 'label')}, lean {judged.bias:+.2f} (se {judged.se:.2f})"
-        say(f"decided by the judge alone: {judged.judge}, {lean}", "yellow")
+        say(evidence.judged.words, "yellow")
     if evidence.pairs:
         _pairs(evidence.pairs, moments, most)
 

@@ -205,10 +205,11 @@ def trial(entry: Entry) -> str:
     if found is None:
         return "None for this text."
     moments = found.wins + found.ties + found.losses
+    judged = f" Decided {found.judged.words}." if found.judged is not None else ""
     return (
         f"Of {counted(moments, 'moment')} it was not written for: better at {found.wins}, the same at {found.ties}, "
         f"worse at {found.losses}; {equals('p', found.p)}, {equals('q', found.q)}; more hard failures: {equals('p', found.hard_p)}. "
-        f"{counted(found.replies, 'reply', 'replies')} in all, try number {found.tries}."
+        f"{counted(found.replies, 'reply', 'replies')} in all, try number {found.tries}.{judged}"
     )
 
 

@@ -42,6 +42,12 @@ class JudgedBy(Record):
     se: float
     decided: float
 
+    @property
+    def words(self) -> str:
+        """For people: that no check stands behind this, and how well the judge is known."""
+        checked = f"checked on {self.labels} labelled pairs, lean {self.bias:+.2f}" if self.labels else "checked by nobody"
+        return f"by the judge alone: {self.judge}, {checked}"
+
 
 class Judged(Record):
     """One comparison that a judge was asked for, kept so that people can label it. `gate`: the student's reply without and with a

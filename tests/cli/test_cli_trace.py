@@ -140,7 +140,10 @@ def test_what_is_elsewhere_or_missing_is_said(cli: Cli, mine: tuple[Path, str]) 
         opened.library.add([other, silent], actor="test", reason="from elsewhere", marker="elsewhere")
     shown = cli("library", "why", "eother", "-s", settings).out
     assert "it was imported" in shown
-    assert "decided by the judge alone: openai:j, 50 labels, lean +0.10" in shown
+    said = "by the judge alone: openai:j, checked on 50 labelled pairs, lean +0.10"
+    assert said in shown
+    assert said in cli("library", "show", "eother", "-s", settings).out
+    assert "0-0-0 (judge)" in cli("library", "list", "-s", settings).out
     assert "a line for every conversation" in shown
     assert "the teacher's reply" in shown
     assert "the brief has changed since" in shown

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from strategist.evaluation.judging import kappa, score
+from strategist.evaluation.wording import trial
 from strategist.gate.judged import JudgeLabel, Side
-from strategist.records.evidence import Comparison
+from strategist.records.evidence import Comparison, Evidence, JudgedBy
+from strategist.records.library import Entry
 from tests.gate.test_judged import label
 
 
@@ -50,3 +52,12 @@ def test_where_there_is_too_little_to_say() -> None:
     assert (unread.labels, unread.unread, unread.errors) == (1, 1, None)
     assert score("j", [label("after", "after")]).lean is None
     assert kappa([("tie", "tie")] * 4) is None
+
+
+def test_an_entry_that_only_a_judge_admitted_says_so_on_the_page() -> None:
+    known = JudgedBy(judge="openai:j", se=0.2, decided=0.7)
+    entry = Entry(
+        id="e1", status="admitted", keys=(), strategies=(), domain="d", brief_hash="b", student="s", advisor="a", round=0,
+        evidence=Evidence(decision="admitted", judged=known),
+    )  # fmt: skip
+    assert trial(entry).endswith("Decided by the judge alone: openai:j, checked by nobody.")
