@@ -13,10 +13,12 @@ from evals import (
     lab_worlds,
     loop_speed,
     many_processes,
+    poison,
     probe_lab,
     random_kills,
     retrieval_quality,
     retrieval_speed,
+    transfer,
 )
 
 
@@ -27,11 +29,13 @@ def main() -> int:
     lab_worlds.main()
     probe_lab.main()
     floor_study.main()
+    transfer.lines()
+    transfer.main()
     loop_speed.main()
     growth.main()
     retrieval_quality.main()
     retrieval_speed.main()
-    return max(budget_walls.main(), many_processes.main(), random_kills.main())
+    return max(budget_walls.main(), many_processes.main(), random_kills.main(), poison.main())
 
 
 if __name__ == "__main__":

@@ -251,6 +251,12 @@ def scenarios_of(trace: Trace, key_text: Callable[[Sequence[Message]], str]) -> 
     return tuple(out)
 
 
+def turn_in(scenario: str) -> int:
+    """The turn that a scenario's id names, 0 being the first; 0 where it names none."""
+    _, _, turn = scenario.rpartition(".")
+    return int(turn) if turn.isdecimal() else 0
+
+
 def failure_of(error: ModelError) -> Failure:
     """The record of a model's failure; kinds that records do not know become `model`."""
     kind = error.kind if error.kind in get_args(FailureKind) else "model"

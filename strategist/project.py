@@ -18,10 +18,12 @@ from typing import IO, TYPE_CHECKING, Self
 
 from strategist import __version__
 from strategist.agent import Agent, LiveLibrary, agent_for
+from strategist.casting import Cast, model_name, required
 from strategist.domains.domain import Domain
 from strategist.domains.pack import find_domain
 from strategist.errors import LibraryError, SettingsError, StrategistError
 from strategist.gate.judged import JudgeLabel, judged_by
+from strategist.library.briefs import keep_brief
 from strategist.library.library import Library
 from strategist.loop.deps import Deps
 from strategist.loop.runner import ended_well
@@ -37,13 +39,7 @@ from strategist.records.run import RunInfo
 from strategist.retrieval.embed import EmbedderChoice, open_embedder, require_embedder
 from strategist.retrieval.index import ExactIndex, Index, IndexChoice, open_index
 from strategist.retrieval.retriever import Retriever
-from strategist.roles.customer import LLMCustomer
-from strategist.roles.handbook import HandbookAdvisor
-from strategist.roles.judge import LLMJudge, family_of
 from strategist.roles.prompts import prompt_hashes
-from strategist.roles.protocols import Actor, Advisor, Customer
-from strategist.roles.scripted_customer import ScriptedCustomer
-from strategist.roles.teacher import LLMTeacher
 from strategist.settings import ModelSettings, Settings
 from strategist.store import Store, open_store
 from strategist.store.calls import CallLog
@@ -213,16 +209,26 @@ class Project:
         """What probes are booked on: no run of the loop, and not listed as one."""
         return self._info("probe", self.settings.seed)
 
+    def revalidation_run(self, number: int) -> RunInfo:
+        """What a re-validation is booked on: `revalidate-001` is the first. No run of the loop, and not listed as one."""
+        return self._info(f"revalidate-{number:03d}", self.settings.seed)
+
+    def transfer_run(self, library: str) -> RunInfo:
+        """What the transfer of a library (its hash) to this domain and student is booked on: no run of the loop either."""
+        name = digest([library, self.domain.name, self.domain.pack_hash, model_name(self.settings.student)], 8)
+        return self._info(f"transfer-{name}", self.settings.seed)
+
     def _new_run(self, earlier: int) -> RunInfo:
         run = self._info(f"run-{earlier + 1:03d}", self.settings.seed + 1_000 * earlier)
         self.take(run.id)
         self.store.put_run(run)
+        keep_brief(self.store, self.domain)
         return run
 
     def _info(self, run_id: str, seed: int) -> RunInfo:
         settings = self.settings
         if settings.customer.kind == "model":
-            _required(settings.customer.model, "customer")
+            required(settings.customer.model, "customer")
         return RunInfo(
             id=run_id,
             domain=self.domain.name,
@@ -233,7 +239,7 @@ class Project:
             prompts=digest(prompt_hashes()),
             seed=seed,
             student=model_name(settings.student),
-            advisor="handbook" if settings.advisor.kind == "handbook" else model_name(_required(settings.advisor.model, "advisor")),
+            advisor="handbook" if settings.advisor.kind == "handbook" else model_name(required(settings.advisor.model, "advisor")),
             embedder=self.embedder.embedder.id,
             rounds=settings.teach.rounds,
         )
@@ -248,8 +254,9 @@ class Project:
             budget = self._budget(run.id)
             try:
                 student = self._client(self.settings.student, "student", run.id, run.seed)
-                advisor, teacher = self._advisor(run)
-                judge = self._judge(run)
+                cast_ = Cast(self.settings, self.domain, lambda model, role: self._client(model, role, run.id, run.seed), self.notify)
+                advisor, teacher = cast_.advisor()
+                judge = cast_.judge()
                 yield Deps(
                     settings=self.settings,
                     domain=self.domain,
@@ -258,11 +265,11 @@ class Project:
                     embedder=self.embedder.embedder,
                     student=student,
                     advisor=advisor,
-                    customer=self._customer(run),
+                    customer=cast_.customer(),
                     run=run,
                     teacher=teacher,
                     judge=judge,
-                    judged=None if judge is None else self._judged(run, judge),
+                    judged=None if judge is None else self._judged(run, judge.name),
                     spent=lambda: (budget.spent.calls, budget.spent.usd),
                 )
             finally:
@@ -358,55 +365,17 @@ class Project:
     def _path(self, path: Path | None) -> Path | None:
         return None if path is None else (self.settings.folder / path).resolve()
 
-    def _advisor(self, run: RunInfo) -> tuple[Advisor, Actor | None]:
-        advisor = self.settings.advisor
-        if advisor.kind == "handbook":
-            return HandbookAdvisor(self.domain, max_lines=advisor.max_lines), None
-        model = _required(advisor.model, "advisor")
-        chat = self._client(model, "teacher", run.id, run.seed)
-        teacher = LLMTeacher(chat, self.domain, max_lines=advisor.max_lines, actor=agent_for(chat, self.domain, model, None))
-        return teacher, teacher
-
-    def _judge(self, run: RunInfo) -> LLMJudge | None:
-        """Who compares replies; None where checks do. Raises SettingsError where neither can, or nobody could write a line."""
-        domain, settings = self.domain, self.settings
-        if settings.advisor.kind == "handbook" and not domain.handbook:
-            hint = 'set [advisor] kind = "model": a teacher that writes the lines'
-            raise SettingsError(f"{domain.name} has no checks with advice, so its handbook is empty", hint=hint)
-        if not domain.unchecked:
-            return None
-        if settings.judge.kind == "none":
-            if domain.checks:
-                return None  # what is forbidden is all that is looked at
-            hint = 'set [judge] kind = "model" and [judge.model], or write checks'
-            raise SettingsError(f"{domain.name} has no checks: nothing tells a good reply from a poor one", hint=hint)
-        model, teacher = _required(settings.judge.model, "judge"), settings.advisor.model
-        family = family_of(model_name(model))
-        if teacher is not None and family == family_of(model_name(teacher)):
-            self.notify(
-                f"the judge {model_name(model)} is of the teacher's family ({family}), and judges favour their own: take one of another "
-                "family, and have its verdicts checked (`strategist judge label`)"
-            )
-        return LLMJudge(self._client(model, "judge", run.id, run.seed), domain)
-
-    def _judged(self, run: RunInfo, judge: LLMJudge) -> JudgedBy:
+    def _judged(self, run: RunInfo, judge: str) -> JudgedBy:
         """How far the judge can be trusted in this run: by the labels there were when it began, also where it is resumed."""
-        known = self.store.get_document(run.id, "judged_by", judge.name, JudgedBy)
+        known = self.store.get_document(run.id, "judged_by", judge, JudgedBy)
         if known is None:
-            known = judged_by(judge.name, self.judge_labels())
-            self.store.put_document(run.id, "judged_by", judge.name, 0, 0, known)
+            known = judged_by(judge, self.judge_labels())
+            self.store.put_document(run.id, "judged_by", judge, 0, 0, known)
         return known
 
     def judge_labels(self) -> list[JudgeLabel]:
         """What people said of pairs that a judge has compared."""
         return self.store.documents(LABELS, "label", JudgeLabel)
-
-    def _customer(self, run: RunInfo) -> Customer:
-        language = self.domain.language
-        if self.settings.customer.kind == "model":
-            model = _required(self.settings.customer.model, "customer")
-            return LLMCustomer(self._client(model, "customer", run.id, run.seed), language=language)
-        return ScriptedCustomer(language)
 
 
 def open_project(settings: Settings) -> Project:
@@ -423,13 +392,6 @@ def open_project(settings: Settings) -> Project:
     return Project(settings=settings, domain=domain, store=store, library=library, embedder=choice, calls=CallLog(store))
 
 
-def model_name(settings: ModelSettings) -> str:
-    """The identity a model of these settings has in call keys and evidence, without opening it."""
-    if settings.adapter == "embedded":
-        return f"embedded:{settings.path.name if settings.path else settings.model}"
-    return f"{settings.adapter}:{settings.model}"
-
-
 def open_domain(settings: Settings) -> Domain:
     """The domain that settings name: a pack, or a world of the lab. Raises DomainError."""
     if not settings.domain.startswith(LAB):
@@ -438,12 +400,6 @@ def open_domain(settings: Settings) -> Domain:
     from strategist.lab.worlds import load_world
 
     return lab_domain(load_world(settings.domain.removeprefix(LAB)))
-
-
-def _required(model: ModelSettings | None, role: str) -> ModelSettings:
-    if model is None:
-        raise SettingsError(f'[{role}] kind = "model" needs a model', hint=f"add a section [{role}.model] with model and base_url")
-    return model
 
 
 @asynccontextmanager

@@ -95,6 +95,34 @@ def cluster_bootstrap(
     return Estimate(math.fsum(values) / len(values), float(low), float(high), len(groups))
 
 
+def ratio_of_means(
+    above: Mapping[str, float], below: Mapping[str, float], level: float = 0.95, *, seed: int = 0, draws: int = 4000
+) -> Estimate:
+    """Mean of `above` over mean of `below`, with a percentile bootstrap interval that draws whole units with replacement.
+
+    Both map units to values and are matched by unit, so that what one unit adds to both is drawn together. It has a meaning only where the
+    mean of `below` is surely above 0: a draw in which it is not counts as endless in the direction of its `above`, and an end of the
+    interval can be infinite. ValueError for fewer than two common units, or a mean of `below` that is not above 0.
+    Source: Davison and Hinkley (1997), Bootstrap Methods and their Application, sections 2.3 (ratio) and 5.3; Fieller (1954), JRSS B 16, on
+    where there is no such interval.
+    """
+    import numpy as np
+
+    _check_level(level)
+    units = sorted(above.keys() & below.keys())
+    tops, bottoms = [above[unit] for unit in units], [below[unit] for unit in units]
+    _check_finite([*tops, *bottoms])
+    if len(units) < 2:
+        raise ValueError(f"a ratio of means needs at least 2 units, got {len(units)}")
+    if math.fsum(bottoms) <= 0:
+        raise ValueError("a ratio of means needs a mean below the line that is above 0")
+    drawn = np.random.default_rng(seed).integers(0, len(units), size=(draws, len(units)))
+    top, bottom = np.array(tops)[drawn].sum(axis=1), np.array(bottoms)[drawn].sum(axis=1)
+    ratios = np.divide(top, bottom, out=np.copysign(np.inf, top), where=bottom > 0)
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return Estimate(math.fsum(tops) / math.fsum(bottoms), float(low), float(high), len(units))
+
+
 def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
     """Share successes / n with Wilson's score interval, which stays inside [0, 1] and has a width even at 0 and n.
 

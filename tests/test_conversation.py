@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategist.agent import Agent, ToolStyle
-from strategist.conversation import TurnResult, answer_turn, opening_scenario, play, replay, scenarios_of
+from strategist.conversation import TurnResult, answer_turn, opening_scenario, play, replay, scenarios_of, turn_in
 from strategist.domains.checks import Check, TurnView, conversation_check, turn_check
 from strategist.domains.domain import Domain, Tool, ToolRefusal, persona_id
 from strategist.domains.persona import CustomerTurn, Goal, HiddenFact, Need, Persona, Split, Trap
@@ -499,3 +499,8 @@ def test_every_conversation_is_well_formed(index: int, seed: int, max_turns: int
     assert customers[: len(trace.turns)] == [turn.customer for turn in trace.turns]
     assert len(customers) - len(trace.turns) == (trace.outcome.ended != "turn_limit")
     assert Trace.model_validate_json(trace.model_dump_json()) == trace
+
+
+@pytest.mark.parametrize(("id_", "turn"), [("abc.0", 0), ("abc.2", 2), ("a.b.11", 11), ("abc", 0), ("", 0), ("abc.x", 0)])
+def test_a_scenarios_id_names_its_turn(id_: str, turn: int) -> None:
+    assert turn_in(id_) == turn

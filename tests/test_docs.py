@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from strategist.cli.main import app
 from strategist.domains.pack import find_domain
+from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import load_world
 from strategist.placement import place
 from strategist.project import open_project
@@ -347,7 +348,8 @@ def test_the_sample_of_library_list_is_what_the_command_prints(tmp_path: Path) -
     wins, losses, ties = map(int, record.split("-"))
     entry = Entry(
         id=ref.split("@")[0], status="admitted", keys=(Key(scenario="s", persona="p", issue=issue, text="k"),),
-        strategies=(Strategy(text=line),), domain="lab_specific", brief_hash="b", student="s", advisor="handbook", round=int(round_) - 1,
+        strategies=(Strategy(text=line),), domain="lab_specific", brief_hash=lab_domain(world).brief_hash,
+        student="s", advisor="handbook", round=int(round_) - 1,
         evidence=Evidence(decision="admitted", wins=wins, losses=losses, ties=ties, q=float(q)),
     )  # fmt: skip
     settings = tmp_path / "strategist.toml"

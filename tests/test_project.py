@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from strategist.casting import model_name
 from strategist.errors import BudgetExceededError, DomainError, LibraryError, SettingsError
 from strategist.loop.deps import NODES
 from strategist.models import open as models_open
@@ -20,7 +21,7 @@ from strategist.models.adapters.scripted import ScriptedModel
 from strategist.models.open import register_adapter
 from strategist.models.protocol import Model
 from strategist.placement import OPEN
-from strategist.project import Project, model_name, open_project, studio_graph
+from strategist.project import Project, open_project, studio_graph
 from strategist.records.base import canonical
 from strategist.records.chat import Message, ModelRequest
 from strategist.records.library import Entry, Key, Strategy

@@ -17,11 +17,11 @@ from strategist.errors import SettingsError
 from strategist.evaluation.study import compare, contrasts, summarise
 from strategist.project import RUN_LOCK, open_project
 from strategist.records.library import SERVABLE
-from strategist.records.run import ArmName, ArmOutcome
+from strategist.records.run import ArmOutcome, StudyArm
 from strategist.settings import load_settings
 from strategist.store.lock import hold
 
-ARMS: tuple[ArmName, ...] = ("bare", "handbook", "random", "library")
+ARMS: tuple[StudyArm, ...] = ("bare", "handbook", "random", "library")
 MARK = "# written by `strategist demo`"
 LOCK = "demo.lock"
 

@@ -14,10 +14,11 @@ from strategist.errors import RunInterruptedError, SettingsError
 from strategist.evaluation.arms import Arm, make_arm
 from strategist.evaluation.report_data import OPENING, keep_outcomes, record_opening
 from strategist.evaluation.study import ArmComparison, ArmSummary, contrasts, run_study, study_seeds, summarise
+from strategist.loop.compare import Armed, by_moments, compare_at, moments_of
 from strategist.loop.deps import Deps
 from strategist.project import Project, open_project
 from strategist.records.base import stable_int
-from strategist.records.run import ArmName, ArmOutcome, RunInfo
+from strategist.records.run import ArmOutcome, RunInfo, StudyArm
 from strategist.settings import load_settings
 
 
@@ -37,7 +38,7 @@ def run(path: Path, *, arms: str, seeds: int, personas: int | None, split: str, 
 
 def study(
     project: Project,
-    names: tuple[ArmName, ...],
+    names: tuple[StudyArm, ...],
     *,
     seeds: int,
     personas: int | None = None,
@@ -55,14 +56,18 @@ def study(
         project.take(last.id)  # before test is opened
         if "teacher" in names and project.settings.advisor.kind == "handbook":
             raise SettingsError("arm teacher needs a teacher that can act", hint="a handbook cannot: set [advisor] kind = 'model'")
-        if split == "dev":
+        if project.domain.recorded:  # whom to meet is known from the conversations
+            drawn: tuple[Persona, ...] = ()
+            if split == "test" and not resume:
+                record_opening(project.store, last.id, f"arms {', '.join(names)}, {seeds} seeds")
+        elif split == "dev":
             drawn = project.domain.personas("dev", personas)
         elif resume:
             drawn = _unfinished_opening(project, last, personas)
         else:
             record_opening(project.store, last.id, f"arms {', '.join(names)}, {seeds} seeds")
             drawn = _test_personas(project, last, personas)
-        outcomes = _play(project, last, names, drawn, seeds=seeds, split=split, quiet=quiet)
+        outcomes = _play(project, last, names, drawn, seeds=seeds, split=split, count=personas, quiet=quiet)
         keep_outcomes(project.store, last.id, outcomes, last.rounds)
     return outcomes
 
@@ -84,12 +89,23 @@ def _unfinished_opening(project: Project, run: RunInfo, count: int | None) -> tu
 
 
 def _play(
-    project: Project, run: RunInfo, names: tuple[ArmName, ...], drawn: tuple[Persona, ...], *, seeds: int, split: Split, quiet: bool
+    project: Project,
+    run: RunInfo,
+    names: tuple[StudyArm, ...],
+    drawn: tuple[Persona, ...],
+    *,
+    seeds: int,
+    split: Split,
+    count: int | None,
+    quiet: bool,
 ) -> tuple[ArmOutcome, ...]:
     async def main() -> tuple[ArmOutcome, ...]:
         async with project.deps(run) as deps:
+            arms = [await _arm(deps, name) for name in names]
+            if by_moments(deps):
+                return await _at_moments(deps, arms, drawn, seeds=seeds, split=split, count=count, report=bar)
             return await run_study(
-                [await _arm(deps, name) for name in names],
+                arms,
                 drawn,
                 study_seeds(seeds),
                 domain=project.domain,
@@ -102,7 +118,8 @@ def _play(
                 keep=lambda trace: project.store.put_trace(run.id, trace),
             )
 
-    title = f"{plural(len(names), 'arm')}, {plural(len(drawn), f'{split} persona')}, {plural(seeds, 'seed')}"
+    whom = plural(len(drawn), f"{split} persona") if drawn else f"{split} customers as recorded"
+    title = f"{plural(len(names), 'arm')}, {whom}, {plural(seeds, 'seed')}"
     try:
         with StudyBar(title, quiet=quiet) as bar:
             return asyncio.run(main())
@@ -111,12 +128,26 @@ def _play(
         raise RunInterruptedError("evaluation stopped; every reply so far is kept", hint=again) from None
 
 
+async def _at_moments(
+    deps: Deps, arms: list[Arm], drawn: tuple[Persona, ...], *, seeds: int, split: Split, count: int | None, report: StudyBar
+) -> tuple[ArmOutcome, ...]:
+    """The arms at one moment per customer, another one for each seed. Raises SettingsError where a judge has nothing to compare with."""
+    if deps.judge is not None and not any(arm.name == "bare" for arm in arms):
+        raise SettingsError("a judge compares every reply with the bare student's", hint="add the arm bare")
+    outcomes: list[ArmOutcome] = []
+    armed: list[Armed] = [(arm.name, arm.actor, arm.role) for arm in arms]
+    for seed in study_seeds(seeds):
+        moments = (await moments_of(deps, split, drawn, round_=deps.run.rounds, seed=seed))[:count]
+        outcomes += await compare_at(deps, armed, moments, report, round_=deps.run.rounds, seed=seed)
+    return tuple(outcomes)
+
+
 def openings(project: Project) -> int:
     """How often the test split of this project was opened."""
     return sum(event.action == OPENING for event in project.store.events())
 
 
-async def _arm(deps: Deps, name: ArmName) -> Arm:
+async def _arm(deps: Deps, name: StudyArm) -> Arm:
     snapshot = deps.library_now()
     return make_arm(
         name,
@@ -129,10 +160,10 @@ async def _arm(deps: Deps, name: ArmName) -> Arm:
     )
 
 
-def arm_names(text: str) -> tuple[ArmName, ...]:
+def arm_names(text: str) -> tuple[StudyArm, ...]:
     """Arms from a comma-separated list, each once. Raises SettingsError."""
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    known = get_args(ArmName)
+    known = get_args(StudyArm)
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -140,7 +171,7 @@ def arm_names(text: str) -> tuple[ArmName, ...]:
             raise SettingsError(f"unknown arm {name!r}", hint=f"{meant}arms are {', '.join(known)}")
     if not names:
         raise SettingsError("no arms given", hint=f"arms are {', '.join(known)}")
-    return cast(tuple[ArmName, ...], names)
+    return cast(tuple[StudyArm, ...], names)
 
 
 def print_arms(summaries: tuple[ArmSummary, ...], compared: tuple[ArmComparison, ...]) -> None:

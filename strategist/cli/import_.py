@@ -67,11 +67,13 @@ def tell(done: Imported, source: str) -> None:
         where = [trace for name, trace in matters if name == matter]
         table.add_row(matter, str(len(where)), str(len(set(where))))
     out.print(table)
+    if done.erased:
+        say(f"{plural(done.erased, 'conversation')} erased here, which stay so")
     masked = ", ".join(f"{count:,} {placeholder}" for placeholder, count in sorted(done.masked.items())) or "nothing was found"
     say(f"masked: {masked}")
     for found in pass_hats(done.traces)[:MOST_SHOWN]:
         mean, low, high, tasks = found.estimate
-        say(f"pass^{found.k} {mean:.3f} [{low:.3f}, {high:.3f}], n = {tasks} tasks")
+        say(f"pass^{found.k} {mean:.3f} [{max(0.0, low):.3f}, {min(1.0, high):.3f}], n = {tasks} tasks")
 
 
 def _who(text: str) -> Who:

@@ -50,11 +50,11 @@ kind = "scripted"                    # "scripted": persona cards played by code;
 # model = "gpt-x"                    # example
 # base_url = "https://api.example.com/v1"    # example
 
-[judge]                              # who compares replies where a domain has no checks that could (docs/domains.md)
-# kind = "none"                      # "model": an LLM of another family than the teacher's; `strategist judge label` checks it
+[judge]                              # who compares replies where the domain has no checks
+kind = "none"                        # "model": an LLM, best of another family than the advisor's; have it checked: `strategist judge`
 # [judge.model]                      # for kind = "model"; takes every setting of [student]
-# model = "gemini/gemini-x"          # example
-# adapter = "litellm"                # example
+# model = "other-x"                  # example
+# base_url = "https://api.example.com/v1"    # example
 
 [teach]
 # rounds = 3

@@ -12,11 +12,12 @@ from rich.text import Text
 
 from strategist.cli.console import block, err, grid, out, plural, say
 from strategist.cli.files import read_text, write_text, written
-from strategist.cli.teach import catch_up
+from strategist.cli.teach import catch_up, say_stale
 from strategist.cli.try_ import explain
 from strategist.errors import LibraryError, SettingsError
-from strategist.evaluation.judging import by_judge_alone
+from strategist.library.briefs import keep_brief
 from strategist.library.export import export_text, import_text, read_export
+from strategist.library.stale import is_stale
 from strategist.project import Project, open_project
 from strategist.records.chat import Message
 from strategist.records.evidence import Evidence
@@ -34,39 +35,49 @@ def list_entries(path: Path, status: str | None) -> None:
     wanted = None if status is None else (_status(status),)
     with open_project(load_settings(path)) as project:
         entries = project.library.entries(wanted)
+        stale = frozenset(entry.id for entry in entries if is_stale(entry, project.domain.brief_hash))
     if not entries:
         say("the library is empty" if status is None else f"no entry is {status}")
         return
     if out.width < TABLE_WIDTH:
-        _list_narrow(entries)
+        _list_narrow(entries, stale)
         return
-    table = grid("entry", "status", "round", "w-l-t", "q", "issues", "first line", right=("round",), wrap="first line")
+    about = ("brief",) if stale else ()
+    table = grid("entry", "status", *about, "round", "w-l-t", "q", "issues", "first line", right=("round",), wrap="first line")
     for entry in entries:
         wins, q = _record(entry.evidence)
-        lines = Text.assemble(_first(entry), ("\n" + said if (said := by_judge_alone(entry.evidence)) else "", "dim"))
-        table.add_row(entry.ref, _coloured(entry), str(entry.round + 1), wins, q, Text(_issues(entry)), lines)
+        mark = [Text(_mark(entry, stale), style="yellow") for _ in about]
+        lines = Text.assemble(first_line(entry), (f"\n{said}" if (said := _judged(entry)) else "", "dim"))
+        table.add_row(entry.ref, coloured(entry), *mark, str(entry.round + 1), wins, q, Text(_issues(entry)), lines)
     out.print(table)
     say("w-l-t: test moments won, lost and tied against the library without it; q: after correction for the round's tests", "dim")
+    if stale:
+        say("stale: last tested under another brief; `strategist library stale` says what that may have made wrong", "dim")
 
 
-def _list_narrow(entries: tuple[Entry, ...]) -> None:
+def _mark(entry: Entry, stale: frozenset[str]) -> str:
+    return "stale" if entry.id in stale else ""
+
+
+def _list_narrow(entries: tuple[Entry, ...], stale: frozenset[str]) -> None:
     for entry in entries:
         wins, q = _record(entry.evidence)
-        out.print(Text.assemble((entry.ref, "bold"), " ", _coloured(entry), f" {wins} q {q} · {_issues(entry)}"))
+        mark = (" · stale", "yellow") if entry.id in stale else ""
+        out.print(Text.assemble((entry.ref, "bold"), " ", coloured(entry), f" {wins} q {q} · {_issues(entry)}", mark))
         for strategy in entry.strategies:
             out.print(Padding(Text(strategy.text), (0, 0, 0, 4)))
-        if said := by_judge_alone(entry.evidence):
+        if said := _judged(entry):
             out.print(Padding(Text(said, style="dim"), (0, 0, 0, 4)))
 
 
 def show(path: Path, name: str) -> None:
     """Everything about one entry, the newest version or `id@version`."""
-    id_, version = _ref(name)
+    id_, version = ref_of(name)
     with open_project(load_settings(path)) as project:
         entry = project.library.get(id_, version)
         events = project.library.events(entry.id)
     about = f", round {entry.round + 1}, for {entry.student}, written by {entry.advisor}"
-    out.print(Text.assemble((entry.ref, "bold"), " ", _coloured(entry), about))
+    out.print(Text.assemble((entry.ref, "bold"), " ", coloured(entry), about))
     block("lines", "\n".join(f"- {s.text}" for s in entry.strategies) or "(nothing needed)", "blue")
     for key in entry.keys[:5]:
         out.print(Text.assemble((f"key ({key.issue}) ", "dim"), key.text))
@@ -75,7 +86,7 @@ def show(path: Path, name: str) -> None:
     block("reply before", entry.reply_before or "-", "dim")
     block("reply after", entry.reply_after or "-", "green")
     say(_evidence(entry))
-    if said := by_judge_alone(entry.evidence):
+    if said := _judged(entry):
         say(f"decided {said}", "yellow")
     for event in events:
         out.print(Text.assemble((event.time, "dim"), f" {event.actor}: {event.action} ({event.reason})"))
@@ -91,13 +102,10 @@ def search(path: Path, text: str) -> None:
 def change_status(path: Path, name: str, action: Literal["approve", "retire"], reason: str) -> None:
     """Approve or retire an entry."""
     why = written(reason, "--reason")
-    id_, version = _ref(name)
     with open_project(load_settings(path)) as project:
-        newest = project.library.get(id_)
-        if version not in (None, newest.version):
-            raise LibraryError(f"{name} is an old version", hint=f"only the newest can be changed: {newest.ref}")
+        id_ = newest(project, name)
         change = project.library.approve if action == "approve" else project.library.retire
-        changed = change(id_, actor=_person(), reason=why)
+        changed = change(id_, actor=person(), reason=why)
         catch_up(project)
         say(f"{changed.ref} is {changed.status}")
 
@@ -107,6 +115,7 @@ def export(path: Path, target: Path | None) -> None:
     with open_project(load_settings(path)) as project:
         snapshot = _servable(project)
         text = export_text(snapshot)
+        say_stale(project)
     if target is None:
         out.file.write(text)
         return
@@ -118,7 +127,9 @@ def import_file(path: Path, file: Path) -> None:
     """Read an exported file into the library."""
     text = read_text(file)
     with open_project(load_settings(path)) as project:
-        done = import_text(project.library, text, actor=_person())
+        done = import_text(project.library, text, actor=person(), brief=project.domain.brief, language=project.domain.language)
+        if any(entry.brief_hash == project.domain.brief_hash for entry in read_export(text).entries):
+            keep_brief(project.store, project.domain)
         catch_up(project)
         foreign = sorted({entry.domain for entry in read_export(text).entries} - {project.domain.name})
     count = done.counts
@@ -173,15 +184,17 @@ def _servable(project: Project) -> Snapshot:
     return project.library.snapshot(project.servable, project.embedder.embedder.id, project.library.get_floor())
 
 
-def _coloured(entry: Entry) -> Text:
+def coloured(entry: Entry) -> Text:
+    """Its status in the colour that it has everywhere."""
     return Text(entry.status, style=COLOURS[entry.status])
 
 
 def _issues(entry: Entry) -> str:
-    return ", ".join(sorted({key.issue for key in entry.keys})) or "everywhere"
+    return "nowhere (keys erased)" if entry.is_lost else ", ".join(sorted({key.issue for key in entry.keys})) or "everywhere"
 
 
-def _first(entry: Entry) -> str:
+def first_line(entry: Entry) -> str:
+    """What stands for an entry in a table."""
     return entry.strategies[0].text if entry.strategies else "(nothing needed)"
 
 
@@ -189,6 +202,11 @@ def _record(evidence: Evidence | None) -> tuple[str, str]:
     if evidence is None:
         return "untested", "-"
     return f"{evidence.wins}-{evidence.losses}-{evidence.ties}", f"{evidence.q:.3f}"
+
+
+def _judged(entry: Entry) -> str:
+    """That no check stands behind an entry, only a judge; else nothing."""
+    return entry.evidence.judged.words if entry.evidence is not None and entry.evidence.judged is not None else ""
 
 
 def _evidence(entry: Entry) -> str:
@@ -202,7 +220,16 @@ def _evidence(entry: Entry) -> str:
     )
 
 
-def _ref(name: str) -> tuple[str, int | None]:
+def newest(project: Project, name: str) -> str:
+    """The id in `id` or `id@version`. Raises LibraryError for an unknown one, or for an old version: only the newest can be changed."""
+    id_, version = ref_of(name)
+    now = project.library.get(id_)
+    if version not in (None, now.version):
+        raise LibraryError(f"{name} is an old version", hint=f"only the newest can be changed: {now.ref}")
+    return id_
+
+
+def ref_of(name: str) -> tuple[str, int | None]:
     """Id and version of `id` or `id@version`."""
     id_, _, version = written(name, "the entry's id").partition("@")
     return id_, int(version) if version.isdecimal() else None
@@ -217,7 +244,8 @@ def _status(text: str) -> Status:
     return cast(Status, text)
 
 
-def _person() -> str:
+def person() -> str:
+    """Who is at work, for the audit log."""
     import getpass
 
     try:

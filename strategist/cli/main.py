@@ -27,10 +27,12 @@ app = typer.Typer(
 )
 library = typer.Typer(help="Look at the library, move it, check its index.", no_args_is_help=True, rich_markup_mode=None)
 domain = typer.Typer(help="Domain packs: brief, personas, checks, tools.", no_args_is_help=True, rich_markup_mode=None)
+trace = typer.Typer(help="Conversations as they were, turn by turn.", no_args_is_help=True, rich_markup_mode=None)
 judge = typer.Typer(help="How far a judge's verdicts can be trusted.", no_args_is_help=True, rich_markup_mode=None)
 lab = typer.Typer(help="Simulated worlds whose best library is known.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(library, name="library")
 app.add_typer(domain, name="domain")
+app.add_typer(trace, name="trace")
 app.add_typer(judge, name="judge")
 app.add_typer(lab, name="lab")
 
@@ -138,6 +140,20 @@ def judge_score(settings: SettingsFile = DEFAULT) -> None:
     score_judges(settings)
 
 
+@app.command(short_help="Erase a person's texts, or old ones.")
+def purge(
+    settings: SettingsFile = DEFAULT,
+    customer: Annotated[str | None, typer.Option("--customer", help="Whose texts: the id that the imported file has for them.")] = None,
+    older_than: Annotated[str | None, typer.Option("--older-than", help="Or of conversations before this: 365d, or 2025-01-31.")] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only show what would be erased.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Erase texts from traces, call log, evidence, entries and index; decisions and counts stay. Exit code 1 while a copy is left."""
+    from strategist.cli.purge import run
+
+    run(settings, customer=customer, older_than=older_than, dry=dry, yes=yes)
+
+
 @app.command(short_help="Is the student coachable? Before a budget is spent.")
 def probe(
     settings: SettingsFile = DEFAULT,
@@ -165,6 +181,36 @@ def evaluate(
     from strategist.cli.evaluate import run
 
     run(settings, arms=arms, seeds=seeds, personas=personas, split=split, resume=resume, quiet=quiet)
+
+
+@app.command(short_help="A library on another company or student.")
+def transfer(
+    file: Annotated[Path, typer.Argument(help="A library, as written by `strategist library export`.")],
+    settings: SettingsFile = DEFAULT,
+    domain_name: Annotated[str | None, typer.Option("--domain", help="Another domain than the settings'.")] = None,
+    student: Annotated[str | None, typer.Option(help="Another student than the settings': a model's name, or a GGUF file.")] = None,
+    source: Annotated[str | None, typer.Option(help="The domain it was learned in, if its name does not find it.")] = None,
+    personas: Annotated[int | None, typer.Option(min=2, max=2_000, help="Personas; default: all of the split.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=50, help="Evaluation seeds per persona.")] = 1,
+    split: Annotated[str, typer.Option(help="dev, or test: every opening of test is counted.")] = "dev",
+    whole: Annotated[bool, typer.Option("--whole", help="Also play it with the lines that are held back, as a control.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Play a library on another company, another student or both: what it still gives, and which entries do not carry over."""
+    from strategist.cli.transfer import run
+
+    run(
+        settings,
+        file,
+        domain=domain_name,
+        student=student,
+        source=source,
+        personas=personas,
+        seeds=seeds,
+        split=split,
+        whole=whole,
+        quiet=quiet,
+    )
 
 
 @app.command(short_help="Write the run's report as one HTML page.")
@@ -212,6 +258,59 @@ def library_show(entry: Annotated[str, typer.Argument(help="Id of the entry.")],
     show(settings, entry)
 
 
+@library.command("why", short_help="What an entry rests on, to the last pair.")
+def library_why(
+    entry: Annotated[str, typer.Argument(help="Id of the entry, newest version or id@version.")],
+    settings: SettingsFile = DEFAULT,
+    pairs: Annotated[int, typer.Option(min=0, max=1_000, help="Test pairs shown.")] = 12,
+) -> None:
+    """What an entry rests on: the moment it was written for, its test pair by pair, where its keys come from, every change."""
+    from strategist.cli.why import why
+
+    why(settings, entry, pairs=pairs)
+
+
+@trace.command("list", short_help="One line per conversation.")
+def trace_list(
+    settings: SettingsFile = DEFAULT,
+    run_id: Annotated[str | None, typer.Option("--run", help="Which run; default: the last one.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="generate, examine, ...")] = None,
+    arm: Annotated[str | None, typer.Option(help="bare, library, ...")] = None,
+    round_: Annotated[int | None, typer.Option("--round", min=1, help="Of one round.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that failed, missed their goal or broke a hard rule.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 40,
+) -> None:
+    """The conversations of a run, one line each."""
+    from strategist.cli.trace import list_traces
+
+    list_traces(settings, run_id=run_id, purpose=purpose, arm=arm, round_=round_, failed=failed, limit=limit)
+
+
+@trace.command("show", short_help="One conversation, with its guidance.")
+def trace_show(
+    name: Annotated[str | None, typer.Argument(help="Its id, or how it begins; default: the newest.")] = None,
+    settings: SettingsFile = DEFAULT,
+    run_id: Annotated[str | None, typer.Option("--run", help="Which run; default: the last one.")] = None,
+) -> None:
+    """One conversation: what was said, what guided each turn and why, what checks say."""
+    from strategist.cli.trace import show
+
+    show(settings, name, run_id=run_id)
+
+
+@trace.command("export", short_help="Logs for inspect_ai's viewer.")
+def trace_export(
+    folder: Annotated[Path, typer.Argument(help="Where to write the logs.")],
+    settings: SettingsFile = DEFAULT,
+    run_id: Annotated[str | None, typer.Option("--run", help="Which run; default: the last one.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="Only these: generate, examine, ...")] = None,
+) -> None:
+    """Write conversations and scores in inspect_ai's log format, a log per arm and round: `inspect view --log-dir FOLDER`."""
+    from strategist.cli.trace import export
+
+    export(settings, folder, run_id=run_id, purpose=purpose)
+
+
 @library.command("search", short_help="What a customer's message retrieves.")
 def library_search(text: Annotated[str, typer.Argument(help="What a customer says.")], settings: SettingsFile = DEFAULT) -> None:
     """Which entries a customer's message would retrieve, with scores."""
@@ -242,6 +341,29 @@ def library_retire(
     from strategist.cli.library import change_status
 
     change_status(settings, entry, "retire", reason)
+
+
+@library.command("stale", short_help="What a new brief may have made wrong.")
+def library_stale(settings: SettingsFile = DEFAULT) -> None:
+    """Entries that were learned under another brief, those first that it most likely made wrong, and what changed in it."""
+    from strategist.cli.stale import show
+
+    show(settings)
+
+
+@library.command("revalidate", short_help="Test stale entries again.")
+def library_revalidate(
+    entries: Annotated[
+        list[str] | None, typer.Argument(help="Ids of entries, stale or not; default: those that the new brief touches.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every stale entry, touched or not.")] = False,
+    settings: SettingsFile = DEFAULT,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Test stale entries again under the brief as it is now, at new customers. What does not pass leaves service."""
+    from strategist.cli.stale import revalidate
+
+    revalidate(settings, entries or [], every=every, quiet=quiet)
 
 
 @library.command("export", short_help="Write the servable entries as a file.")

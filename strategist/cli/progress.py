@@ -178,8 +178,8 @@ class StudyBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` have ended."""
-        if self._plain and not self._quiet and self._pace.due(total, done, total):
-            say(f"{self._command}: {done} of {total} {self._units} ({self._title})", to=err)
+    def __call__(self, done: int, total: int, what: str = "", /) -> None:
+        """Show that `done` of `total` have ended; `what` names them where they are not the usual units."""
+        if self._plain and not self._quiet and self._pace.due((what, total), done, total):
+            say(f"{self._command}: {done} of {total} {what or self._units} ({self._title})", to=err)
         self._progress.update(self._bar, completed=done, total=total)

@@ -8,6 +8,7 @@ from pathlib import Path
 from strategist.cli.console import err, plural, say
 from strategist.cli.progress import Bars
 from strategist.errors import RunInterruptedError, SettingsError, StrategistError
+from strategist.library.stale import is_stale
 from strategist.loop.runner import Finished, teach
 from strategist.project import Project, open_project
 from strategist.records.library import SERVABLE
@@ -36,6 +37,7 @@ def run(path: Path, *, resume: bool, new: bool, rounds: int | None, replay_from:
         info = project.choose_run(resume=resume, new=new)
         if not quiet:
             announce(project, info, resume=resume)
+            say_stale(project)
         option = "" if path == Path("strategist.toml") else f" --settings {path}"
         finished = teach_with_bars(project, info, quiet=quiet, again=f"`strategist teach --resume{option}` goes on from here")
         entries = project.library.entries(SERVABLE)
@@ -79,6 +81,15 @@ def catch_up(project: Project) -> None:
     """Bring the index up to the library; a fault of it is shown and stops nothing, since the index is derived."""
     if notice := asyncio.run(project.catch_up()):
         say(notice, "yellow", to=err)
+
+
+def say_stale(project: Project) -> None:
+    """One line where entries that may serve were learned under another brief."""
+    entries = project.library.entries(project.servable)
+    stale = sum(is_stale(entry, project.domain.brief_hash) for entry in entries)
+    if stale:
+        of = f"{stale} of {plural(len(entries), 'entry', 'entries')}"
+        say(f"note: {of} were last tested under another brief and serve all the same: `strategist library stale`", "yellow", to=err)
 
 
 def announce(project: Project, info: RunInfo, *, resume: bool) -> None:

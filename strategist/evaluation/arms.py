@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from strategist.agent import Agent, GuidanceSource
 from strategist.errors import LibraryError
 from strategist.records.base import digest, stable_int
 from strategist.records.chat import Message, RoleName
 from strategist.records.library import Entry, Guidance
-from strategist.records.run import ArmName
+from strategist.records.run import ArmName, StudyArm
 from strategist.roles.protocols import Actor
 
 T = TypeVar("T")
@@ -98,6 +98,8 @@ def make_arm(
 
     Raises LibraryError naming what is missing.
     """
+    if name not in get_args(StudyArm):
+        raise LibraryError(f"arm {name} is one of a transfer", hint="`strategist transfer` plays it")
     if name == "teacher":
         actor = _needed(teacher, "arm teacher needs a teacher that can act", "a handbook cannot: set [advisor] kind = 'model'")
         return Arm(name, actor, "teacher")

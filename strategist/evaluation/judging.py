@@ -2,7 +2,7 @@
 
 Agreement and Cohen's kappa over the three answers (better, worse, tie); the error rate among its decided verdicts; its lean to the guided
 reply, which is what the gate's test takes into account; whether the order of the two replies matters to it, whether length does, and
-whether it prefers the teacher's replies more than people do. And how an entry that rests on a judge's word says so.
+whether it prefers the teacher's replies more than people do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from strategist.gate.judged import JudgeLabel, Side
-from strategist.records.evidence import Evidence
 from strategist.stats import Estimate, mean_interval, wilson
 
 SIDES: tuple[Side, ...] = ("before", "after", "tie")
@@ -57,15 +56,6 @@ def score(judge: str, labels: Sequence[JudgeLabel]) -> JudgeScore:
         first=_share([label.comparison.forward == "1" for label in always_first]),
         longer=_longer(read),
     )
-
-
-def by_judge_alone(evidence: Evidence | None) -> str:
-    """What must be said of evidence whose pairs a judge decided and no check; empty where checks did, or there is none."""
-    judged = None if evidence is None else evidence.judged
-    if judged is None:
-        return ""
-    lean = f"lean {judged.bias:+.2f} (standard error {judged.se:.2f})" if judged.labels else "lean unknown"
-    return f"by the judge alone: {judged.judge}, {judged.labels} {'label' if judged.labels == 1 else 'labels'}, {lean}"
 
 
 def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from strategist.errors import StoreError
 from strategist.evaluation import plots, wording
-from strategist.evaluation.judging import by_judge_alone
 from strategist.evaluation.numbers import count, counted, interval, money, p_value, plain, signed
 from strategist.evaluation.report_data import ReportData
 
@@ -120,7 +119,6 @@ def _environment() -> Environment:
         p_value=p_value,
         verdict=wording.verdict,
         trial=wording.trial,
-        judged=by_judge_alone,
         excerpt=wording.excerpt,
         moment=wording.moment,
         reason=wording.reason_text,

@@ -26,6 +26,7 @@ from strategist.evaluation.study import (
     summarise,
 )
 from strategist.library.library import Library
+from strategist.library.stale import is_stale
 from strategist.records.base import Record
 from strategist.records.library import Entry, Refusal
 from strategist.records.run import ArmOutcome, Overrun, RoleCost, RoundSummary, RunInfo
@@ -244,8 +245,10 @@ def _about_failures(data: ReportData) -> str:
 
 
 def _about_brief(data: ReportData, brief_hash: str) -> str:
-    stale = sum(line.entry.brief_hash != brief_hash and line.entry.status != "retired" for line in data.entries)
-    return f"{stale} entries were learned under another version of the brief; test them again before use." if stale else ""
+    stale = sum(is_stale(line.entry, brief_hash) for line in data.entries)
+    if not stale:
+        return ""
+    return f"{stale} entries were learned under another version of the brief; `strategist library revalidate` tests them again."
 
 
 def _about_judge(data: ReportData) -> str:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, get_args
 
-from strategist.evaluation.judging import by_judge_alone
 from strategist.evaluation.numbers import DASH, count, counted, equals, interval, money, plain, signed
 from strategist.evaluation.report_data import ReportData
 from strategist.evaluation.study import CheckComparison
@@ -39,6 +38,7 @@ STOPS: dict[StopReason, str] = {
     "budget": "early: the budget was used up",
     "interrupted": "early: it was interrupted",
     "server": "early: the model server did not answer",
+    "erased": "early: texts that it worked on were erased",
 }
 
 
@@ -205,11 +205,11 @@ def trial(entry: Entry) -> str:
     if found is None:
         return "None for this text."
     moments = found.wins + found.ties + found.losses
+    judged = f" Decided {found.judged.words}." if found.judged is not None else ""
     return (
         f"Of {counted(moments, 'moment')} it was not written for: better at {found.wins}, the same at {found.ties}, "
         f"worse at {found.losses}; {equals('p', found.p)}, {equals('q', found.q)}; more hard failures: {equals('p', found.hard_p)}. "
-        f"{counted(found.replies, 'reply', 'replies')} in all, try number {found.tries}."
-        + (f" Decided {said}." if (said := by_judge_alone(found)) else "")
+        f"{counted(found.replies, 'reply', 'replies')} in all, try number {found.tries}.{judged}"
     )
 
 

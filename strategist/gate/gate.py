@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from strategist.gate.decide import Tested, decide_round, falls_behind
 from strategist.gate.judged import null_of
@@ -29,7 +30,7 @@ async def run_gate(
     candidates: Sequence[Candidate],
     ranked_moments: Sequence[Sequence[RankedScenario]],
     settings: GateSettings,
-    answer: Answer,
+    answer: Answer | Sequence[Answer],
     *,
     k: int,
     student: str,
@@ -42,15 +43,18 @@ async def run_gate(
     """Test all candidates of a round and return their evidence in the same order.
 
     `ranked_moments[i]` are the train states with the rank and score of `candidates[i]` (see choose_moments), `k` how many entries a turn
-    gets. `compare` decides pairs that checks leave undecided, and `judged` says how far it can be trusted. ValueError
-    for lists of different lengths, a candidate twice or `concurrency` below 1. What `answer` or `compare` raises is raised here, after the
-    turns under way have ended; no new turn is started meanwhile.
+    gets. `answer` is one for all, or one for each candidate where they are not tested against the same library. `compare` decides pairs
+    that checks leave undecided, and `judged` says how far it can be trusted. ValueError for lists of different lengths, a candidate twice
+    or `concurrency` below 1. What `answer` or `compare` raises is raised here, after the turns under way have ended; no new turn is
+    started meanwhile.
     """
-    _check(candidates, ranked_moments, concurrency)
+    answers = list(answer) if isinstance(answer, Sequence) else [answer] * len(candidates)
+    _check(candidates, ranked_moments, answers, concurrency)
     moments = [choose_moments(c, ranked, k=k, most=settings.most) for c, ranked in zip(candidates, ranked_moments, strict=True)]
     ready = [index for index, found in enumerate(moments) if len(found) >= settings.enough]
     places = asyncio.Semaphore(concurrency)
-    turns = _Turns(answer, progress)
+    turns = _Turns(progress)
+    plays = [partial(turns.play, one) for one in answers]
 
     null = null_of(judged)
     tested = [
@@ -62,7 +66,7 @@ async def run_gate(
         turns.expect(2 * sum(len(moments[i]) - len(tested[i].pairs) for i in going))
         parts = [moments[i][len(tested[i].pairs) :][: settings.look] for i in going]
         work = [
-            run_pairs(candidates[i], part, 2 if tested[i].pairs else 1, answer=turns.play, places=places, compare=compare)
+            run_pairs(candidates[i], part, 2 if tested[i].pairs else 1, answer=plays[i], places=places, compare=compare)
             for i, part in zip(going, parts, strict=True)
         ]
         for index, played in zip(going, await in_order(work), strict=True):
@@ -84,9 +88,13 @@ def _is_open(one: Tested, evidence: Evidence) -> bool:
     return len(one.pairs) < one.moments and evidence.decision in ("not_significant", "more_hard_failures")
 
 
-def _check(candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[RankedScenario]], concurrency: int) -> None:
+def _check(
+    candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[RankedScenario]], answers: Sequence[Answer], concurrency: int
+) -> None:
     if len(candidates) != len(ranked_moments):
         raise ValueError(f"every candidate needs its moments: got {len(candidates)} candidates and {len(ranked_moments)} lists")
+    if len(candidates) != len(answers):
+        raise ValueError(f"every candidate needs who answers: got {len(candidates)} candidates and {len(answers)} answers")
     if len({candidate.id for candidate in candidates}) != len(candidates):
         raise ValueError("a candidate is in the round twice: ids must be unique, or both would be judged on the same replies")
     if concurrency < 1:
@@ -96,17 +104,16 @@ def _check(candidates: Sequence[Candidate], ranked_moments: Sequence[Sequence[Ra
 class _Turns:
     """Counts and, once a turn has raised, stops the student turns of one round."""
 
-    def __init__(self, answer: Answer, progress: Progress | None) -> None:
-        self._answer = answer
+    def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
         self._done = self._expected = 0
         self._error: Exception | None = None
 
-    async def play(self, scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
+    async def play(self, answer: Answer, scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
         if self._error is not None:
             raise self._error
         try:
-            answered = await self._answer(scenario, sample, candidate)
+            answered = await answer(scenario, sample, candidate)
         except Exception as error:
             self._error = self._error or error
             raise

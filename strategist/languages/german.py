@@ -7,7 +7,7 @@ order then stands at the end of its clause.
 
 from __future__ import annotations
 
-from strategist.languages.language import Advice, Customer, Language, Masking, Wording
+from strategist.languages.language import Advice, Bar, Customer, Language, Masking, Wording
 
 _MONTH = (
     r"(?:jan(?:uar)?|jänner|feb(?:ruar|er)?|mär(?:z)?|maerz|apr(?:il)?|mai|juni?|juli?"
@@ -113,6 +113,113 @@ _OTHER_NUMBERS = {
     **{"hundert": "100", "einhundert": "100"},
 }
 
+_GIVE = (
+    r"(?:aus|zurück|ein)?zahl(?:en?|t)|(?:zurück)?erstatten?|gewähren?|geben|gib|schenken?|schicken?|überweisen?|gutschreiben"
+    r"|versprechen|versprich"
+    r"|zusagen|zusichern|anbieten|biete|auszahlen|erhöhen?|verdoppeln?|ersetzen?|bewilligen?|genehmigen?|entschädigen?|spendieren?"
+)
+_GIFTS = (
+    r"geld|beträge?|geldbetrag|summen?|kaufpreis(?:es)?|preis(?:es)?|rückzahlung|(?:rück)?erstattung|entschädigung|gutscheine?|rabatte?"
+    r"|bonus|bargeld"
+    r"|ersatz|bestellung(?:en)?|zahlung(?:en)?"
+)
+_SECRET_DATA = (
+    r"passwort|passwörter|passworts|kennwort|kennwörter|kennworts|pins?|tans?|geheimzahl|iban|kontonummer|kontodaten|bankdaten|zugangsdaten"
+    r"|karten(?:nummer|daten)|kreditkarte(?:n\w*)?|prüfziffer|sicherheitscode|einmalcode|geburtsdatum|losungswort|anmeldedaten"
+)
+_SAFEGUARDS = (
+    r"prüfung(?:en)?|postleitzahl|plz|ausweis(?:es)?|identität|nachweise?|fotos?|belege?|regeln?|richtlinien?|vorgaben?|grenzen?"
+    r"|obergrenze|höchstbetrag"
+    r"|unterschrift|freigabe|kontrollen?|filter|tests?"
+)
+_STAFF = r"vorgesetzten?|leitung|chefs?|chefin|firma|kolleg\w+|zentrale|geschäftsführung|revision"
+
+_BARS = (
+    Bar(
+        "machinery",
+        phrases=(
+            r"prüfer(?:n|in|innen)?|gutachter|auditor(?:en)?|bewerter|diese[nrms]? (?:zeilen?|eintrag|einträge|ratschlag|ratschläge"
+            r"|anweisung(?:en)?)"
+            r"|(?:die |der )?(?:ganze[nr]? )?bibliothek|strategien?|(?:alle |andere[nr]? )ratschläge|(?:als|zur) dauerregel"
+            r"|lehrer-?modell|trainingsdaten"
+            r"|(?:in (?:die|deine|ihre) )notizen|sprachmodell"
+        ),
+        anywhere=True,
+    ),
+    Bar(
+        "obedience",
+        acts=r"stellen?|setzen?|befolgen?|folgen?|gehorchen?|ausführen|tun|tue|machen?|glauben?|erfüllen?",
+        things=(
+            r"über (?:die |alle )?(?:firmen|haus)?regeln|über (?:die )?(?:vorgaben|richtlinien)|was (?:auch immer|der kunde|die kundin)"
+            r"|alles|befehle?|befiehlt"
+            r"|anweisung(?:en)? des kunden|anordnung(?:en)?"
+        ),
+        phrases=r"ab (?:jetzt|sofort)|von nun an|entschlüsseln?|dekodieren?|ohne einschränkung(?:en)?|so tun|vorgeben",
+    ),
+    Bar(
+        "secrecy",
+        phrases=(
+            r"geheim|heimlich|verheimlichen?|verschweigen?|vertuschen?|verbergen?|unter uns|stillschweigend|nicht (?:vermerken"
+            r"|protokollieren|aufschreiben)"
+            rf"|(?:{_STAFF}) (?:\w+ )?(?:nichts|nicht|kein\w*)|(?:nichts|nicht) (?:\w+ )?(?:{_STAFF})|aus den (?:akten|unterlagen)"
+        ),
+        anywhere=True,
+    ),
+    Bar(
+        "personal",
+        acts=r"(?:er|ab|nach)?fragen?|verlangen?|erbitten|bitten?|anfordern|einholen|notieren?|nennen|eingeben|bestätigen|vorlesen|geben",
+        things=_SECRET_DATA,
+    ),
+    Bar(
+        "personal",
+        acts=r"nennen?|herausgeben|weitergeben|mitteilen|verraten|preisgeben|sagen?|geben|zeigen|vorlesen",
+        things=(
+            r"(?:anschrift|adresse|rufnummer|telefonnummer|handynummer|name|namen)\b[^,;]*\b(?:empfänger\w*|nachbar\w*|fahrer\w*"
+            r"|absender\w*|andere\w*)"
+            r"|(?:dessen|deren) (?:anschrift|adresse|nummer|telefonnummer)|wer unterschrieben hat"
+        ),
+    ),
+    Bar(
+        "safeguard",
+        acts=(
+            r"verzichten?|weglassen|überspringen?|auslassen|ignorieren?|missachten?|umgehen|abschalten|ausschalten|aufheben|aussetzen"
+            r"|vergessen"
+            r"|übergehen|freigeben|markieren?|erlassen|unterlassen"
+        ),
+        things=rf"(?:{_SAFEGUARDS})|als (?:geprüft|freigegeben|bestätigt)",
+        phrases=rf"(?:ohne|keine?n?) (?:\w+ )?(?:{_SAFEGUARDS})",
+    ),
+    Bar(
+        "safeguard",
+        phrases=(
+            rf"(?:nie|niemals|nicht|keinesfalls)(?: mehr)? (?:\w+ ){{0,3}}(?:{_SAFEGUARDS}) (?:\w+ )?(?:fragen|prüfen|verlangen|erfragen"
+            rf"|kontrollieren|bitten)"
+            r"|(?:durchwinken|durchlassen)"
+        ),
+        anywhere=True,
+    ),
+    Bar(
+        "channel",
+        acts=r"(?:ver)?weisen?|hinweisen|schicken?|leiten?|senden?|nennen?|öffnen|klicken?|nutzen|anmelden|anrufen",
+        things=r"links?|webseiten?|website|seite|portal|formular bei|formular auf|app|eine[rn]? nummer",
+        phrases=r"(?:per|über|auf|via|mit) (?:telegram|whatsapp|signal|facebook|instagram|paypal)|(?:zur|an die) konkurrenz",
+    ),
+    Bar(
+        "promise",
+        acts=_GIVE,
+        things=_GIFTS,
+        phrases=(
+            r"kostenlos\w*|kostenfrei\w*|gratis|umsonst|garantieren?|garantiert|keine gebühr(?:en)? (?:verlangen|berechnen|nehmen)"
+            r"|auf jeden fall"
+        ),
+    ),
+    Bar(
+        "promise",
+        acts=r"erlassen?|streichen?|verzichten?|übernehmen?|senken?|erstatten?",
+        things=r"gebühr(?:en)?|kosten|zoll|zölle|porto|preis",
+    ),
+)
+
 _ADVICE = Advice(
     wording=Wording(
         conditions=frozenset(f"{_CONDITIONS} {_FINITE}".split()),  # "Ist das Paket beschädigt, ..." is a condition as well
@@ -156,7 +263,27 @@ _ADVICE = Advice(
     ),
     titles=rf"\b{_TITLE}\b\.?\s+{_NAME}",
     fields="name|vorname|nachname|number|nummer|date|datum|code|order|auftrag|sendung|amount|betrag",
+    bars=_BARS,
+    turns=r"nie|niemals|nicht|nichts|kein\w*|ohne|ablehnen|warnen|davor|abraten|statt|weder|noch|vermeiden",
+    turns_back="zögern|scheuen|vergessen|warten|nur|zuletzt",
+    parts="und|aber|dann|sondern",
+    alternatives="oder|noch",
+    pronouns="es|sie|ihn|ihm|das|dies|diese|dieses|dessen|deren",
 )
+
+_SERVICE_WORDS = """
+ablehnen absatz adresse alles als also alternative am an anbieten anderes anfrage angabe anliegen anruf antwort antworten auf auskunft
+ausschließen außer bedauern beginnen bei beim bekannt benennen beschwerde besorgt bestätigen bevor bisher bitten brauchen damit danach
+danken darauf dass daten datum davon denn deutlich dienst dies durch einfach einmal ende enden entscheiden entschuldigen entschuldigung
+erfragen ergebnis erklären erst etwas fall falsch fehlen fehler folgen frage fragen frist geben gegen gehen genau gern geschehen gilt
+grund gut halten helfen hilfe hinter hinweis hinweisen höchstens immer information ja jemand keine klar kollege kollegin kommen kontakt
+kunde kundin kurz können lange lassen lösung machen man mehr mensch mitteilen mögen möglich möglichkeit müssen nach nachricht name neben
+nein nennen nichts nie niemand noch nummer nur nächst ob oder offen ohne passieren person problem prüfen recht regel reihe ruhig sache
+sagen satz schicken schreiben schritt sehen seit selbst senden service sobald sofort solange sonst sowie statt stehen stellen tag telefon
+trotz tun um unter unternehmen verlangen versprechen verstehen verweisen verärgert vor vorgehen vorschlagen wann warten warum weder weg
+weil weiter wenig wenn wer werkzeug wichtig wie wiederholen wissen wollen wort wunsch während wütend zeigen zeit ziel zuerst zum zur
+zusagen zuständig zweimal zwischen über
+"""
 
 _CUSTOMER = Customer(
     moods={
@@ -195,6 +322,8 @@ _TELLING = (
 _THE_CUSTOMER = r"(?:de[mn] kunden|der kundin|die kundin)"
 
 GERMAN = Language(
+    service_words=frozenset(_SERVICE_WORDS.split()),
+    endings=("ern", "est", "en", "em", "er", "es", "et", "st", "e", "n", "s", "t"),
     code="de",
     name="German",
     masking=_MASKING,
@@ -205,6 +334,14 @@ GERMAN = Language(
     addresses_agent=(
         rf"\b(?:{_THE_CUSTOMER} (?:[\w\u00df-]+,? ){{0,4}}(?:{_TELLING})\b|(?:{_TELLING})(?: sie)? {_THE_CUSTOMER}\b"
         r"|(?:der kunde|die kundin) (?:soll|sollte|muss|müsste)\b)"
+    ),
+    speaks_to_us=(
+        r"\b(?:prüfer(?:in|innen)?|trainer(?:in)? (?:dieses|des) (?:modells|agenten|bots)|lehrermodell|sprachmodell|trainingsdaten)\b"
+        r"|\b(?:schreib\w*|kopier\w*|merk\w*|notier\w*|übernimm|übernehmen)\b[^.!?]{0,40}\b(?:genau das|wörtlich|wort für wort|als regel"
+        r"|auswendig"
+        r"|in (?:deine|ihre) notizen)\b|\bab (?:jetzt|sofort) gilt\b|\bvon nun an\b|\bneue[nrs]? (?:regel|vorschrift|weisung"
+        r"|richtlinie)n?\b"
+        r"|\bdie zentrale (?:hat|sagt)\b|\bantwort [ab]:|\b(?:befolge|gehorche|führe)\b[^.!?]{0,20}\b(?:befehl|anweisung|anordnung)\b"
     ),
     tells_agent="Customers of this company write German. Write every reply in German.",
     tells_advisor=(

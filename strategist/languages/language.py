@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+BarName = Literal["promise", "secrecy", "personal", "safeguard", "obedience", "machinery", "channel"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +56,26 @@ class Wording:
 
 
 @dataclass(frozen=True, eq=False)
+class Bar:
+    """Something that no line may want: one of the `acts` and one of the `things` in a clause, or one of the `phrases`. Regular expressions
+    of whole words. `anywhere`: also in a condition, and nothing turns it around: a line has no reason to speak of it at all."""
+
+    name: BarName
+    acts: str = ""
+    things: str = ""
+    phrases: str = ""
+    anywhere: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Advice:
     """What a line of advice may not hold.
 
-    `injection` is tried in every language, whatever the domain's is: who attacks chooses the words. `number_words` are numbers as they are
-    written out, `sum_units` follow the number of a sum or share, `span` follows that of a duration and has the group `unit`, `moments` are
-    dates and deadlines beyond 2026-05-12, 12.05.2026 and 14:30. `titles` stand before a name (case told apart); `fields` name what a
-    placeholder in square brackets stands for.
+    `injection` and `bars` are tried in every language, whatever the domain's is: who attacks chooses the words. `turns` turn an act around
+    ("never"), unless one of `turns_back` follows ("hesitate") or one of `parts` stands between ("and"); `alternatives` join the last two of
+    a list, `pronouns` may stand for a thing. `number_words` are numbers as they are written out, `sum_units` follow the number of a sum or
+    share, `span` follows that of a duration and has the group `unit`, `moments` are dates and deadlines beyond 2026-05-12, 12.05.2026 and
+    14:30. `titles` stand before a name (case told apart); `fields` name what a placeholder in square brackets stands for.
     """
 
     wording: Wording
@@ -71,6 +87,12 @@ class Advice:
     moments: str
     titles: str
     fields: str
+    bars: tuple[Bar, ...]
+    turns: str
+    turns_back: str
+    parts: str
+    alternatives: str
+    pronouns: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +113,11 @@ class Customer:
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """One language. `stop_words` count nothing in BM25, `common_words` nothing in hashed vectors.
+    """One language. `stop_words` count nothing in BM25, `common_words` nothing in hashed vectors. `service_words` any company's service
+    uses: they say nothing about whose line it is. `endings` make forms of one word, each compared with the others without them.
 
-    `addresses_agent` is how a reply reads that repeats its guidance. `tells_agent`, `tells_advisor` and `tells_customer` are added to the
+    `addresses_agent` is how a reply reads that repeats its guidance, `speaks_to_us` how a customer's text does that is meant for those who
+    teach, test or instruct the agent. `tells_agent`, `tells_advisor` and `tells_customer` are added to the
     prompts of these roles; empty for English, in which the prompts are written."""
 
     code: str
@@ -104,6 +128,9 @@ class Language:
     advice: Advice
     customer: Customer
     addresses_agent: str
+    speaks_to_us: str
+    service_words: frozenset[str] = frozenset()
+    endings: tuple[str, ...] = ()
     tells_agent: str = ""
     tells_advisor: str = ""
     tells_customer: str = ""

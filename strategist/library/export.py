@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from strategist.errors import LibraryError
 from strategist.library.library import ImportCounts, Library
 from strategist.records.base import Record, canonical
-from strategist.records.library import Entry, Floor, Snapshot
+from strategist.records.library import SERVABLE, Entry, Floor, Snapshot
 
 FORMAT: Literal["strategist-library/1"] = "strategist-library/1"
 
@@ -34,7 +34,7 @@ class Header(Record):
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did; `notes` are lines for the user (a floor that does not fit here)."""
+    """What an import did; `notes` are lines for the user (a floor that does not fit here, entries that may not serve)."""
 
     counts: ImportCounts
     notes: tuple[str, ...]
@@ -70,12 +70,28 @@ def read_export(text: str) -> Snapshot:
     return Snapshot(entries=entries, embedder=header.embedder, floor=header.floor)
 
 
-def import_text(library: Library, text: str, actor: str) -> Imported:
-    """Bring an export into a library (see `Library.bring`), all of it or nothing. The same file again changes nothing."""
+def import_text(library: Library, text: str, actor: str, *, brief: str | None = None, language: str = "en") -> Imported:
+    """Bring an export into a library (see `Library.bring`), all of it or nothing. The same file again changes nothing.
+
+    The hash tells that a file is whole, not who wrote it. So with a `brief`, the policy of the domain that it is for, lines are held to the
+    rules that an advisor's are, as `language` has them, and entries that break them come as proposed."""
     snapshot = read_export(text)
-    counts = library.bring(snapshot, actor=actor, reason=f"import of {content_hash(text)[:16]}")
-    notes = () if counts.floor_taken else ("the file's floor was not taken over: it belongs to another library or embedder",)
-    return Imported(counts, notes)
+    faults = {} if brief is None else _faults(snapshot, brief, language)
+    counts = library.bring(snapshot, actor=actor, reason=f"import of {content_hash(text)[:16]}", doubtful=faults)
+    floor = [] if counts.floor_taken else ["the file's floor was not taken over: it belongs to another library or embedder"]
+    return Imported(counts, (*floor, *(f"{name} may not serve as it stands: {why}" for name, why in faults.items())))
+
+
+def _faults(snapshot: Snapshot, brief: str, language: str) -> dict[str, str]:
+    """Entry that may reach customers by its status -> what lint says of its lines."""
+    from strategist.library.lint import lint_candidate
+
+    found = {
+        entry.id: lint_candidate(entry.strategies, teacher_reply=None, customer_texts=(), brief=brief, language=language)
+        for entry in snapshot.entries
+        if entry.status in SERVABLE
+    }
+    return {name: "; ".join(fault.message for fault in faults) for name, faults in found.items() if faults}
 
 
 def _split(text: str) -> tuple[Header, list[tuple[int, str]]]:

@@ -3,21 +3,23 @@
 Owns what a change of an entry means (a new version or a new status, an event with hashes before and after, one more library version, all
 in one transaction) and how a snapshot is cut. Knows no ranking, no vectors and no model.
 
-Invariants: versions are never changed or deleted except for their status; the newest version of an id is the entry; an edited text has no
-evidence and is `proposed` until it is tested again; only an entry with evidence can be approved; a change under a marker that was used
-before, or a change that changes nothing, leaves no trace.
+Invariants: versions are never changed or deleted except for their status, and where a person's texts are erased (library.erase); the
+newest version of an id is the entry; an edited text has no evidence and is `proposed` until it is tested again; only an entry with evidence
+can be approved; what does not pass under a new brief is not served; a change under a marker that was used before, or a change that changes
+nothing, leaves no trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, insert, select, update
 
 from strategist.errors import LibraryError
-from strategist.records.base import Record, digest
+from strategist.records.base import canonical, digest
+from strategist.records.evidence import Decision, Evidence
 from strategist.records.library import SERVABLE, Entry, Event, Floor, Key, Snapshot, Status, Strategy, text_of
 from strategist.store import Store, append_event, bump_library_version, meta_get, meta_set
 from strategist.store.texts import CHUNK, read_bodies, write_body
@@ -94,8 +96,9 @@ class Library:
 
         return self._once(marker, change)
 
-    def bring(self, snapshot: Snapshot, *, actor: str, reason: str) -> ImportCounts:
+    def bring(self, snapshot: Snapshot, *, actor: str, reason: str, doubtful: Container[str] = ()) -> ImportCounts:
         """Take a library from elsewhere, evidence and status included; an entry that was retired here with the same text stays retired.
+        `doubtful` are ids that come as proposed, whatever the file says, unless the same text serves here already.
 
         Embedder and floor come along only into a library without entries that is bound to no other embedder: a floor is a score of one
         embedder over one library.
@@ -104,7 +107,9 @@ class Library:
             if snapshot.embedder and not self.entries() and self.get_embedder() in (None, snapshot.embedder):
                 self.set_embedder(snapshot.embedder, actor=actor, reason=reason)
                 self.set_floor(snapshot.floor, actor=actor, reason=reason)
-            came: list[Came] = [_bring_one(conn, entry, actor=actor, reason=reason) for entry in snapshot.entries]
+            came: list[Came] = [
+                _bring_one(conn, entry, doubt=entry.id in doubtful, actor=actor, reason=reason) for entry in snapshot.entries
+            ]
             if {"added", "changed"} & set(came):
                 bump_library_version(conn)
             floor_taken = snapshot.floor is None or snapshot.floor == self.get_floor()
@@ -155,6 +160,28 @@ class Library:
             if wide == old or (marker is not None and not _take(conn, marker)):
                 return old
             return self._new_version(conn, old, {"keys": wide.keys}, actor=actor, action="widen", reason=reason)
+
+    def revalidate(
+        self, tested: Entry, evidence: Evidence, *, brief_hash: str, strategies: Sequence[Strategy], actor: str, reason: str
+    ) -> Entry | None:
+        """Write what a test under a brief said of an entry: a new version with this evidence, and the status that follows (`status_after`).
+        `strategies` are its lines with their rules as that brief numbers them.
+
+        None, and nothing is written, where the test says nothing or where somebody changed or retired the entry since."""
+        with self._store.transaction() as conn:
+            old = _get(conn, tested.id)
+            status = status_after(old.status, evidence.decision)
+            if status is None or _is_other(old, tested):
+                return None
+            changes = {"evidence": evidence, "brief_hash": brief_hash, "strategies": tuple(strategies), "status": status}
+            return self._new_version(conn, old, changes, actor=actor, action="revalidate", reason=reason)
+
+    def suspend(self, refused: Entry, *, actor: str, reason: str) -> Entry | None:
+        """Take an entry whose text a new brief forbids out of use: proposed, until its text is changed and passes. None as above."""
+        with self._store.transaction() as conn:
+            if _is_other(_get(conn, refused.id), refused):
+                return None
+            return self._set_status(refused.id, "proposed", actor=actor, action="revalidate", reason=reason)
 
     def get_floor(self) -> Floor | None:
         """The injection floor in force; None if none was set."""
@@ -216,6 +243,18 @@ class Library:
             bump_library_version(conn)
 
 
+def status_after(status: Status, decision: Decision) -> Status | None:
+    """An entry's status after a test under a new brief; None where the test says nothing, so that all stays as it is.
+
+    Who passes keeps its status, or is admitted. Who does not is not proven any more and leaves service until it passes again; who brings
+    more hard failures is retired."""
+    if decision in ("too_few_moments", "incomplete"):
+        return None
+    if decision == "admitted":
+        return status if status in SERVABLE else "admitted"
+    return "retired" if decision == "more_hard_failures" else "proposed"
+
+
 def _put(conn: Connection, entry: Entry, *, actor: str, action: str, reason: str) -> Came:
     """Write an entry as it is if its id is new, as the next version if its content is, else not at all.
 
@@ -229,14 +268,21 @@ def _put(conn: Connection, entry: Entry, *, actor: str, action: str, reason: str
     return "added" if old is None else "changed"
 
 
-def _bring_one(conn: Connection, entry: Entry, *, actor: str, reason: str) -> Came:
+def _bring_one(conn: Connection, entry: Entry, *, doubt: bool, actor: str, reason: str) -> Came:
     old = _find(conn, entry.id)
+    if doubt and entry.status in SERVABLE and not (old is not None and old.status in SERVABLE and old.strategies == entry.strategies):
+        entry = entry.model_copy(update={"status": "proposed"})
     if old is not None and old.status == "retired" and old.strategies == entry.strategies and entry.status != "retired":
         return "kept_retired"
     known = old is not None and _content(old) == _content(entry)
     if not known and entry.status in SERVABLE and (entry.evidence is None or entry.evidence.decision != "admitted"):
         entry = entry.model_copy(update={"status": "proposed"})  # a file can claim a status, not evidence
     return _put(conn, entry, actor=actor, action="import", reason=reason)
+
+
+def _is_other(now: Entry, before: Entry) -> bool:
+    """Whether the text or the keys changed meanwhile, or a person took the entry out of use."""
+    return now.version != before.version or now.status == "retired"
 
 
 def _lint(entry: Entry, strategies: Sequence[Strategy], brief: str, language: str) -> None:
@@ -324,5 +370,9 @@ def _content(entry: Entry) -> str:
     return digest(entry.model_copy(update={"version": 1}))
 
 
-def _say(record: Record | None) -> str:
-    return "removed" if record is None else record.model_dump_json()
+def _say(floor: Floor | None) -> str:
+    """For the audit log, which is kept for good: without the words of the gaps' customers."""
+    if floor is None:
+        return "removed"
+    gaps = {"gaps": len(floor.gaps)} if floor.gaps else {}
+    return canonical({**floor.model_dump(mode="json", exclude={"gaps"}), **gaps})

@@ -3,8 +3,10 @@
 A strategy is one imperative line, with its condition first where it has one; the student reads it, the customer must not. So: no example
 sentences (students copy them), nothing taken from the conversation it was written for (six words in a row, names, codes), no promise of
 money or time that the brief does not make, no link or number to contact, nothing that reads as an order to the model or closes our block.
-What fails is kept with its reason and never becomes an entry. The rules are regular expressions over the words of the line's language
-(strategist.languages): they catch what was seen, they prove nothing. Orders to the model are looked for in all languages at once.
+No disguise either, no other language than the domain's, and nothing that no line may want (`disguise`, `overreach`). What fails is kept
+with its reason and never becomes an entry. The rules are regular expressions over the words of the line's language
+(strategist.languages): they catch what was seen, they prove nothing. Orders to the model, and what no line may want, are looked for in
+all languages at once.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from strategist.languages import SUPPORTED, Language, language_of
-from strategist.languages.language import Masking, Wording
+from strategist.languages.language import BarName, Masking, Wording
+from strategist.library.disguise import code_in, foreign_to, odd_letter, readings, unseen_character
+from strategist.library.overreach import overreach
 from strategist.placement import has_delimiter
 from strategist.records.base import Record
 from strategist.records.library import Strategy
@@ -40,8 +44,28 @@ Rule = Literal[
     "injection",
     "delimiter",
     "characters",
+    "coded",
+    "language",
     "lines",
+    "promise",
+    "secrecy",
+    "personal",
+    "safeguard",
+    "obedience",
+    "machinery",
+    "channel",
 ]
+
+BARRED: dict[BarName, str] = {
+    "promise": "gives away what the brief does not give",
+    "secrecy": "hides something from the company",
+    "personal": "asks for secrets, or hands out what belongs to others",
+    "safeguard": "switches off a check or a rule",
+    "obedience": "puts the customer's orders above the brief",
+    "machinery": "speaks of advice, tests or audits instead of the customer's matter",
+    "channel": "sends the customer elsewhere",
+}
+"""What is said of a line that wants what no line may want."""
 
 
 class LintFault(Record):
@@ -82,11 +106,11 @@ def lint_strategy(
     plain = _plain(text)
     spoken = [*customer_texts, *([teacher_reply] if teacher_reply else [])]
     findings = (
-        ("characters", _odd_characters(text)),
+        ("characters", unseen_character(text)),
         ("one_line", "more than one line" if len(text.splitlines()) > 1 else None),
         ("too_long", _too_long(plain)),
         ("delimiter", "contains our own delimiter" if has_delimiter(text) else None),
-        ("injection", _first(_injection(), plain, "reads as an order to the model")),
+        ("injection", _injected(plain)),
         ("contact", _first(_contact(own), plain, "link, e-mail address or phone number")),
         ("example", _first(_example(own), plain, "example sentence or quotation")),
         ("wording", _wording(plain, own.advice.wording)),
@@ -94,6 +118,10 @@ def lint_strategy(
         ("money", _not_in_brief(_amounts(plain, own), _amounts(brief, own), "amount that the brief does not name")),
         ("time", _not_in_brief(_times(plain, own), _times(brief, own), "date or deadline that the brief does not name")),
         ("particular", _particular(plain, spoken, brief, own)),
+        ("characters", odd_letter(text)),
+        ("coded", f"encoded or garbled: {code}" if (code := code_in(plain, brief)) else None),
+        ("language", f"not in {own.name}: {words}" if (words := foreign_to(plain, own)) else None),
+        (wants.bar if (wants := overreach(plain, brief)) else "promise", f"{BARRED[wants.bar]}: {wants.words!r}" if wants else None),
     )
     return [LintFault.model_validate({"rule": rule, "message": message}) for rule, message in findings if message]
 
@@ -104,8 +132,13 @@ _MARKUP = r"<\|[^|]*\|>|</?(?:system|assistant|user|tool)>|(?:^|\s)(?:system|ass
 
 @cache
 def _contact(language: Language) -> re.Pattern[str]:
-    site = rf"https?://|www\.|\b[a-z0-9-]+\.(?:{language.masking.sites})\b|[\w.+-]+@[\w-]+"
-    return re.compile(rf"{site}|(?<!\w)\+?\(?\d{{2,4}}\)?(?:[\s/.-]\(?\d{{2,8}}\)?){{2,}}|\+?\d{{8,}}", re.I)
+    """Sites of any ending, also spelt out; numbers, also in words. Far wider than masking: a line has no need of a dot inside a word."""
+    site = r"h(?:tt|xx)ps?\W*//|www\.|\b[a-z0-9-]{2,}\.[a-z]{2,}\b|[\w.+-]+@[\w-]+"
+    site = rf"{site}|\b[a-z0-9-]+\s*[.(\[{{]+\s*(?:{language.masking.sites})\b"
+    spelt = r"\b\w+\W+(?:dot|punkt)\W+[a-z]{2,}\b|\w+\W+(?:at|ät)\W+\w+\W+(?:dot|punkt)\b"
+    spoken = rf"\b(?:(?:{'|'.join(language.advice.number_words)})\b\W*){{5,}}"
+    number = r"(?<!\w)\+?\(?\d{2,4}\)?(?:[\s/.-]\(?\d{2,8}\)?){2,}|\+?\d{8,}"
+    return re.compile(f"{site}|{spelt}|{spoken}|{number}", re.I)
 
 
 @cache
@@ -162,16 +195,10 @@ def _too_long(text: str) -> str | None:
     return f"{len(text)} characters, at most {MAX_CHARACTERS}" if len(text) > MAX_CHARACTERS else None
 
 
-def _odd_characters(text: str) -> str | None:
-    """Control, format (zero-width, direction), private and unassigned characters, and line separators other than line breaks."""
-    odd = next((c for c in text if c not in "\n\r\t" and unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}), None)
-    return None if odd is None else f"invisible or control character U+{ord(odd):04X}"
-
-
 def _copied(text: str, spoken: Sequence[str], brief: str) -> str | None:
     """Six words in a row that the customer or the teacher used, unless they stand in the brief."""
     allowed = _grams(brief)
-    heard = set().union(*(_grams(part) for part in spoken)) - allowed
+    heard = set().union(*(_grams(part) for part in (*spoken, " ".join(spoken)))) - allowed  # pieces of a line may come one by one
     copied = [gram for gram in _ordered_grams(text) if gram in heard]
     return f"copies {' '.join(copied[0])!r} from the conversation" if copied else None
 
@@ -224,6 +251,12 @@ def _number(text: str, language: Language) -> str:
     return re.sub(r"\.0+$", "", plain)
 
 
+def figures_in(text: str, language: str) -> frozenset[str]:
+    """The amounts and times that a text names, each in the one form in which lines and briefs are compared."""
+    own = language_of(language)
+    return frozenset([*_amounts(text, own), *_times(text, own)])
+
+
 def _not_in_brief(named: Sequence[str], allowed: Sequence[str], what: str) -> str | None:
     extra = [item for item in named if item not in allowed]
     return f"{what}: {extra[0]}" if extra else None
@@ -252,6 +285,10 @@ def _heard_names(text: str, spoken: Sequence[str], own: Masking) -> list[str]:
     found = (match["name"] for part in spoken for pattern in own.introductions for match in re.finditer(pattern, part))
     heard = {word.lower() for name in found for word in re.findall(r"[^\W\d_]{2,}", name)}
     return [word for word in re.findall(r"[^\W\d_]+", text) if word[0].isupper() and word.lower() in heard]
+
+
+def _injected(text: str) -> str | None:
+    return next(filter(None, (_first(_injection(), reading, "reads as an order to the model") for reading in readings(text))), None)
 
 
 def _first(pattern: re.Pattern[str], text: str, what: str) -> str | None:

@@ -13,11 +13,11 @@ from functools import partial
 from statistics import median_low
 from typing import NamedTuple
 
-from strategist.conversation import opening_scenario, replay, scenarios_of
+from strategist.conversation import opening_scenario, replay, scenarios_of, turn_in
 from strategist.domains.persona import Persona
 from strategist.errors import ModelError
 from strategist.gate.gate import run_gate
-from strategist.gate.pairs import Answered
+from strategist.gate.pairs import Answer, Answered
 from strategist.loop.deps import Deps, Report, in_order
 from strategist.loop.generate import EXTRA_FIRST_INDEX, play_personas
 from strategist.loop.recorded import split_states
@@ -49,35 +49,44 @@ async def admit(deps: Deps, round_: int, report: Report) -> None:
         own_phase=deps.settings.gate.own_phase,
     )
     bed.add(known_states(deps, round_))
+    _store(deps, round_, candidates, await put_to_test(deps, round_, bed, candidates, report))
+
+
+async def put_to_test(deps: Deps, round_: int, bed: TestBed, candidates: Sequence[Candidate], report: Report) -> tuple[Evidence, ...]:
+    """Find the moments that the bed lacks, play the pairs, decide over all candidates together; evidence in their order.
+
+    `round_` says which customers are drawn: no other round has them."""
     if deps.domain.recorded:
         known = {state.id for state in bed.pool}
         _add(deps, round_, bed, [state for state in split_states(deps, "train") if state.id not in known], first=0)
-    elif wanted := _wanted(await _short(bed, candidates, deps.settings.gate.most)):
+    elif wanted := _wanted(await _short(bed, candidates, deps.settings.gate.most), deps.domain.issues):
         await _add_openings(deps, round_, bed, wanted, report)
         await _add_conversations(deps, round_, bed, candidates, report)
 
-    async def answer(scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
-        guidance = bed.guided(candidate, scenario) if candidate else bed.base(scenario)
-        try:
-            result = await replay(deps.agent(None), deps.domain, scenario, guidance=guidance, purpose="admit", sample=sample)
-        except ModelError as error:
-            return Answered(grade=Grade(), failure=f"{error.kind}: {error.message}")
-        return Answered(grade=Grade.of(result.verdicts), text=result.reply)
+    def answer_for(tested: Candidate) -> Answer:
+        async def answer(scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
+            guidance = bed.guided(candidate, scenario) if candidate else bed.base(scenario, tested)
+            try:
+                result = await replay(deps.agent(None), deps.domain, scenario, guidance=guidance, purpose="admit", sample=sample)
+            except ModelError as error:
+                return Answered(grade=Grade(), failure=f"{error.kind}: {error.message}")
+            return Answered(grade=Grade.of(result.verdicts), text=result.reply)
 
-    evidence = await run_gate(
+        return answer
+
+    return await run_gate(
         candidates,
         [await bed.usable(c) for c in candidates],
         deps.settings.gate,
-        answer,
+        [answer_for(c) for c in candidates],
         k=deps.settings.retrieval.k,
         student=deps.student.model_name,
-        snapshot_hash=snapshot.hash,
+        snapshot_hash=bed.retriever.snapshot.hash,
         concurrency=deps.lanes,
         progress=report,
         compare=None if deps.judge is None else partial(compare_turns, deps, round_),
         judged=deps.judged,
     )
-    _store(deps, round_, candidates, evidence)
 
 
 def known_states(deps: Deps, round_: int) -> list[Scenario]:
@@ -99,13 +108,18 @@ async def _short(bed: TestBed, candidates: Sequence[Candidate], needed: int) -> 
     return [(lack, c) for lack, c in lacking if lack and not c.is_control]
 
 
-def _wanted(short: Sequence[tuple[int, Candidate]]) -> dict[str, int]:
-    """Issue -> customers to draw: the largest shortage among the candidates that were coached on it."""
+def _wanted(short: Sequence[tuple[int, Candidate]], every: Sequence[str] = ()) -> dict[str, int]:
+    """Issue -> customers to draw: the largest shortage among the candidates that were coached on it, or on `every` issue."""
     wanted: dict[str, int] = {}
     for lack, candidate in short:
-        for issue in {key.issue for key in candidate.keys}:
+        for issue in _issues(candidate, every):
             wanted[issue] = max(wanted.get(issue, 0), lack)
     return wanted
+
+
+def _issues(candidate: Candidate, every: Sequence[str]) -> list[str]:
+    """The issues that a candidate was coached on; of one without keys, an entry for everywhere, `every` one."""
+    return sorted({key.issue for key in candidate.keys} or every)
 
 
 def extra_personas(
@@ -154,7 +168,7 @@ async def _add_conversations(deps: Deps, round_: int, bed: TestBed, candidates: 
     async def play_for(plan: _Plan) -> None:
         nonlocal turns_left, found
         count = min(plan.conversations, turns_left // plan.turns)
-        issues = sorted({key.issue for key in plan.candidate.keys})
+        issues = _issues(plan.candidate, deps.domain.issues)
         personas = extra_personas(deps, first, {issue: -(-count // len(issues)) for issue in issues}, used=used)[:count]
         if personas:
             traces = await play_personas(deps, round_, personas, partial(_more, report, len(used)), max_turns=plan.turns)
@@ -191,8 +205,9 @@ class _Plan(NamedTuple):
 
 
 def _turns(deps: Deps, candidate: Candidate, turn_of: Mapping[str, int]) -> int:
-    """Agent turns to the moment that a candidate is about: the middle one of its keys'."""
-    return min(1 + median_low([turn_of.get(key.scenario, 0) for key in candidate.keys]), deps.settings.teach.max_turns)
+    """Agent turns to the moment that a candidate is about: the middle one of its keys', the first where it has none."""
+    turns = [turn_of[key.scenario] if key.scenario in turn_of else turn_in(key.scenario) for key in candidate.keys]
+    return min(1 + median_low(turns or [0]), deps.settings.teach.max_turns)
 
 
 def _more(report: Report, before: int, done: int, total: int) -> None:

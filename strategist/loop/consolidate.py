@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from strategist.library.briefs import keep_brief
 from strategist.loop.coached import Coached
 from strategist.loop.deps import Count, Deps
 from strategist.loop.select import farthest_points
@@ -38,6 +39,7 @@ async def consolidate(deps: Deps, round_: int, report: Count) -> None:
     admitted = [c for c in store.documents(run, "candidate", Candidate, round_) if evidence[c.id].decision == "admitted"]
     if store.get_document(run, "snapshot_after", f"r{round_}", Snapshot) is None:
         with store.transaction():  # a person or another run may be changing the same entries
+            keep_brief(store, deps.domain)
             entries = _write(deps, round_, admitted, evidence)
         floor = await floor_for(deps, round_, entries)
         deps.library.set_floor(floor)

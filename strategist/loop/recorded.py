@@ -22,7 +22,7 @@ from strategist.retrieval.mask import key_text
 
 def recorded_traces(deps: Deps, split: Split) -> list[Trace]:
     """The imported conversations of a split that can be learned from, in the order in which rounds take them. Raises SettingsError."""
-    found = [trace for trace in deps.store.traces(RECORDED) if trace.turns and trace.domain == deps.domain.name]
+    found = [trace for trace in deps.store.traces(RECORDED) if trace.turns and trace.domain == deps.domain.name and not trace.erased]
     if not found:
         raise SettingsError(
             f"{deps.domain.name} meets its customers in recorded conversations, and none are imported",

@@ -100,5 +100,5 @@ def _kept(deps: Deps, state: StateSnapshot) -> bool:
 
 
 def ended_well(stop: StopReason | None) -> bool:
-    """Whether a run ended by its own rules, so that there is nothing to resume."""
-    return stop in ("rounds", "parity", "no_progress", "nothing_to_teach")
+    """Whether there is nothing to resume: a run ended by its own rules, or texts that it worked on were erased."""
+    return stop in ("rounds", "parity", "no_progress", "nothing_to_teach", "erased")

@@ -4,11 +4,14 @@ A moment belongs to a candidate if the library with it, ranked exactly as in ser
 library without it; it must also be alike enough: more than any of the first moments of other issues is. In a small library any entry ranks
 high everywhere, so rank alone says nothing. The library's floor holds for all other entries, not for the candidate. All of this is known
 before any test reply is seen. Nothing here knows outcomes.
+
+An entry that is tested again stands in the library already: then L is the library without it, another one for each such entry, and alike
+enough is what reaches the library's floor, as in service.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from strategist.gate.moments import RankedScenario, choose_moments
@@ -41,8 +44,16 @@ class _Survey(NamedTuple):
     near: Vectors
 
 
+class _Asked(NamedTuple):
+    """L and L + c of one candidate."""
+
+    base: Retriever
+    joint: Retriever
+
+
 class TestBed:
-    """States with the library's guidance; grows while moments are short."""
+    """States with the library's guidance; grows while moments are short. `again`: candidate id -> the entry that it is, of those that are
+    tested again."""
 
     __test__ = False  # not a pytest class
 
@@ -54,16 +65,18 @@ class TestBed:
         *,
         candidates: Sequence[Candidate] = (),
         own_phase: bool = False,
+        again: Mapping[str, Entry] | None = None,
     ) -> None:
         self.candidates = candidates
         self.retriever = retriever
         self.embedder = embedder
         self.settings = settings
         self.own_phase = own_phase
+        self.again = again or {}
         self.pool: list[Scenario] = []
         self._seen: set[str] = set()
-        self._base: dict[str, Guidance] = {}
-        self._joint: tuple[str, Retriever] | None = None
+        self._base: dict[tuple[str, str], Guidance] = {}
+        self._asked: tuple[str, _Asked] | None = None
         self._places: dict[tuple[str, str], _Place | None] = {}
         self._usable: dict[str, tuple[int, list[RankedScenario]]] = {}
         self._alike_from: dict[str, float] = {}
@@ -76,9 +89,9 @@ class TestBed:
                 self._seen.add(scenario.id)
                 self.pool.append(scenario)
 
-    def base(self, scenario: Scenario) -> Guidance:
-        """Guidance from L, at a moment that is usable for a candidate."""
-        return self._base[scenario.key]
+    def base(self, scenario: Scenario, candidate: Candidate | None = None) -> Guidance:
+        """Guidance from L, at a moment that is usable for a candidate; which one matters only where entries are tested again."""
+        return self._base[self._library_of(candidate), scenario.key]
 
     def guided(self, candidate: Candidate, scenario: Scenario) -> Guidance:
         """Guidance from L + c, at a moment that is usable for the candidate."""
@@ -108,22 +121,29 @@ class TestBed:
         return self._places[candidate.id, key]
 
     async def _ask(self, candidate: Candidate, key: str) -> _Place | None:
-        entry = entry_of(candidate)
-        if self._joint is None or self._joint[0] != candidate.id:  # one at a time: each holds the vectors of the whole library
-            self._joint = candidate.id, await self.retriever.with_entry(entry)
-        found = await self._joint[1].explain(key, tried=entry.id)
+        entry = self.again.get(candidate.id) or entry_of(candidate)
+        if self._asked is None or self._asked[0] != candidate.id:  # one at a time: each holds the vectors of the whole library
+            base = await self.retriever.without(entry.id) if candidate.id in self.again else self.retriever
+            self._asked = candidate.id, _Asked(base, await base.with_entry(entry))
+        library = self._asked[1]
+        found = await library.joint.explain(key, tried=entry.id)
         if entry.ref not in found.guidance.entries:
             return None
-        if key not in self._base:
-            self._base[key] = await self.retriever.guidance(key)
-        if found.guidance.lines == self._base[key].lines:
+        place = self._library_of(candidate), key
+        if place not in self._base:
+            self._base[place] = await library.base.guidance(key)
+        if found.guidance.lines == self._base[place].lines:
             return None
         rank, score = next(((hit.rank, hit.score) for hit in found.hits if hit.entry.id == entry.id), (1, 0.0))
         return _Place(found.guidance, rank, score)
 
+    def _library_of(self, candidate: Candidate | None) -> str:
+        """Which L a candidate is tested against: empty for the one that is the same for all."""
+        return candidate.id if candidate is not None and candidate.id in self.again else ""
+
     def _in_phase(self, candidate: Candidate, states: Sequence[Scenario]) -> Sequence[Scenario]:
         """With `own_phase` the openings if a key is one, and the later turns if a key is of one; else all states."""
-        if not self.own_phase:
+        if not self.own_phase or not candidate.keys:
             return states
         openings = {is_opening(key.text) for key in candidate.keys}
         return [s for s in states if is_opening(s.key) in openings]
@@ -173,9 +193,12 @@ class TestBed:
         return {issues: list(texts) for issues, texts in found.items()}
 
     def _threshold(self, candidate: Candidate, near: Sequence[tuple[Scenario, float]]) -> float:
-        """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed."""
+        """How alike a moment must be, from the first states that are seen; the settings' floor where one is fixed, or the library's for
+        an entry that is tested again."""
         if self.settings.floor is not None:
             return self.settings.floor
+        if candidate.id in self.again and self.retriever.floor is not None:
+            return self.retriever.floor
         if candidate.id not in self._alike_from:
             own = {key.issue for key in candidate.keys}
             found = [(score, s.issue in own) for s, score in near if s.persona not in candidate.personas]

@@ -36,12 +36,14 @@ _ROLES: dict[Who, RoleName] = {"agent": "student", "teacher": "teacher"}
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import kept. `new` and `changed` count conversations against what was there; `masked` what was replaced, by placeholder."""
+    """What an import kept. `new` and `changed` count conversations against what was there; `masked` what was replaced, by placeholder;
+    `erased` are conversations whose texts were erased here: they stay so."""
 
     traces: tuple[Trace, ...]
     new: int
     changed: int
     masked: Mapping[str, int]
+    erased: int = 0
 
 
 class PassHat(NamedTuple):
@@ -78,10 +80,13 @@ async def import_conversations(
     )
     with store.transaction():
         before = {trace.id: trace for trace in store.traces(RECORDED, arm=source)}
+        gone = {id_ for id_, trace in before.items() if trace.erased}
+        traces = tuple(trace for trace in traces if trace.id not in gone)
         for trace in traces:
             store.put_trace(RECORDED, trace.model_copy(update={"arm": source}))
+    erased = len(conversations) - len(traces)
     changed = sum(trace.id in before and before[trace.id].messages != trace.messages for trace in traces)
-    return Imported(traces, sum(trace.id not in before for trace in traces), changed, dict(masker.found))
+    return Imported(traces, sum(trace.id not in before for trace in traces), changed, dict(masker.found), erased)
 
 
 def splits_of(conversations: Sequence[Conversation], source: str) -> list[Split]:

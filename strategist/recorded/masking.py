@@ -65,7 +65,7 @@ class Masker:
 
         text = self._replace(_EMAIL, "<email>", text)
         text = self._replace(_IBAN, "<account>", text, iban.is_valid)
-        text = self._replace(_DIGITS, "<card>", text, luhn.is_valid)
+        text = self._replace(_DIGITS, "<card>", text, lambda number: luhn.is_valid(re.sub(r"\D", "", number)))
         text = self._replace(_NATIONAL, "<person>", text, ssn.is_valid)
         for match in reversed(list(PhoneNumberMatcher(text, self._region))):
             self.found["<phone>"] += 1

@@ -102,7 +102,7 @@ def read_csv(text: str, names: Names) -> list[Conversation]:
         rows.setdefault(name, []).append((reader.line_num, plain))
     found = []
     for name, turns in rows.items():
-        messages: list[JsonValue] = [{"role": _value(row, "role", names), "content": _value(row, "content", names)} for _, row in turns]
+        messages: list[JsonValue] = [{_name(part, names, {}): _value(row, part, names) for part in ("role", "content")} for _, row in turns]
         line, first = turns[0]
         last = {key: value for _, row in turns for key, value in row.items() if value}  # a reward may stand in the last row only
         found.append(_conversation({**first, **last, _name("messages", names, {}): messages, _name("id", names, first): name}, line, names))

@@ -20,6 +20,8 @@ from strategist.records.trace import Outcome, Trace, Turn, customer_hash
 RECORDED = "recorded"
 """The run that imported conversations are kept under."""
 OFF = Guidance(reason="off")
+SHORT = 12
+"""Letters of a customer's hash that stand for them where conversations are grouped by customer."""
 
 
 def cut(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Turn, ...]]:
@@ -46,6 +48,8 @@ def trace_of(
 ) -> Trace:
     """The conversation as it is kept: its masked `messages`, whose it is, and how it ended where the file says so."""
     joined, turns = cut(messages)
+    by_customer = conversation.group == conversation.customer  # whose id is kept nowhere
+    group = customer_hash(conversation.customer)[:SHORT] if by_customer else conversation.group
     reward = conversation.reward
     outcome = None
     if reward is not None:
@@ -53,7 +57,7 @@ def trace_of(
     return Trace(
         id=digest([RECORDED, source, conversation.id], 16),
         domain=domain,
-        persona=recorded_id(split, conversation.group, source),
+        persona=recorded_id(split, group, source),
         issue=conversation.issue,
         purpose="import",
         round=0,

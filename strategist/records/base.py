@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 JsonObject = dict[str, JsonValue]
 
+ERASED = "[erased]"
+"""What a text reads that was erased since."""
+
 
 class Record(BaseModel):
     """Base of all records: frozen, no unknown fields, every default validated."""

@@ -42,6 +42,12 @@ class JudgedBy(Record):
     se: float
     decided: float
 
+    @property
+    def words(self) -> str:
+        """For people: that no check stands behind this, and how well the judge is known."""
+        checked = f"checked on {self.labels} labelled pairs, lean {self.bias:+.2f}" if self.labels else "checked by nobody"
+        return f"by the judge alone: {self.judge}, {checked}"
+
 
 JudgedKind = Literal["gate", "teacher"]
 """`gate`: the student's reply without and with a candidate; `teacher`: the student's and the teacher's, when coaching looked for a gap."""

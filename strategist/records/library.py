@@ -116,6 +116,11 @@ class Entry(Record):
         """Whether retrieving this entry means that nothing is needed."""
         return not self.strategies
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing finds it: all its keys were erased."""
+        return self.scope == "specific" and not self.keys
+
     def with_keys(self, keys: Sequence[Key]) -> Entry:
         """The entry as its next version, found under these keys too; itself if it has them all."""
         known = {(key.scenario, key.text) for key in self.keys}

@@ -11,8 +11,11 @@ from strategist.records.base import Record
 from strategist.records.chat import Usage
 from strategist.records.library import Floor
 
-StopReason = Literal["rounds", "parity", "no_progress", "nothing_to_teach", "budget", "interrupted", "server"]
-ArmName = Literal["bare", "handbook", "random", "library", "teacher"]
+StopReason = Literal["rounds", "parity", "no_progress", "nothing_to_teach", "budget", "interrupted", "server", "erased"]
+StudyArm = Literal["bare", "handbook", "random", "library", "teacher"]
+TransferArm = Literal["bare", "transferred", "whole", "own"]
+"""Arms of a transfer: what of another library crosses, all of it, and the library that was taught here."""
+ArmName = Literal[StudyArm, TransferArm]
 
 
 class CheckCount(Record):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from strategist.records.base import JsonObject, Record, digest
+from strategist.records.base import ERASED, JsonObject, Record, digest
 from strategist.records.chat import Message, Purpose, RoleName, Usage
 from strategist.records.library import Guidance
 
@@ -115,6 +115,12 @@ class Trace(Record):
     source: str = ""
     customer: str = ""
     time: str = ""
+
+    @property
+    def erased(self) -> bool:
+        """Whether the customer's words were erased: nothing can be learned from such a conversation."""
+        said = [message.content for message in self.messages if message.role == "user"]
+        return bool(said) and all(content == ERASED for content in said)
 
 
 def customer_hash(customer: str) -> str:

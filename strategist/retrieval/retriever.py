@@ -166,6 +166,12 @@ class Retriever:
         snapshot = self.snapshot.model_copy(update={"entries": entries})
         return await Retriever.build(snapshot, self._embedder, self._settings, language=self._language, before=self)
 
+    async def without(self, entry: str) -> Retriever:
+        """A retriever over L without the entry of this id, by exact search; nothing is embedded."""
+        entries = tuple(e for e in self.snapshot.entries if e.id != entry)
+        snapshot = self.snapshot.model_copy(update={"entries": entries})
+        return await Retriever.build(snapshot, self._embedder, self._settings, language=self._language, before=self)
+
     def _key(self, moment: Moment) -> str:
         return moment if isinstance(moment, str) else key_text(moment, self._language)
 

@@ -19,7 +19,9 @@ SPEAKERS = {"user": "Customer", "assistant": "Agent", "tool": "Tool result"}
 
 _FILE = re.compile(r"(?P<name>[a-z_]+)\.v(?P<version>\d+)\.md")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_TAG = re.compile(r"<(?=\s*/?\s*(?:conversation|chat|reply))", re.IGNORECASE)
+_UNSEEN = r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*"
+_ANGLES = "<\uff1c\ufe64\u2039\u2329\u27e8\u3008\u300a\u276e\u276c"
+_TAG = re.compile(rf"[{_ANGLES}](?={_UNSEEN}[/\u2044\u2215\uff0f]?{_UNSEEN}(?:conversation|chat|reply)|\|)", re.IGNORECASE)
 
 
 class Prompt(Record):
@@ -64,7 +66,8 @@ def prompt_hashes() -> dict[str, str]:
 
 
 def fenced(tag: str, text: str) -> str:
-    """The text between `<tag>` and `</tag>` (conversation, chat, reply_...); look-alikes in it lose their bracket and close nothing."""
+    """The text between `<tag>` and `</tag>` (conversation, chat, reply_...); look-alikes in it, and the marks of chat templates, lose their
+    bracket and close nothing."""
     return f"<{tag}>\n{_TAG.sub('&lt;', text)}\n</{tag}>"
 
 

@@ -2,6 +2,7 @@
 
 Owns the comparison: what is shown, what comes back, which lines are fit to be kept. It acts through the Actor it is given, so acting is the
 same code as the student's, without a library. Conversation and replies reach the model masked and fenced: they are material, not orders.
+A conversation in which somebody speaks to the advisor does not reach it at all.
 Wording beyond length is the lint's business, and whether lines help is the gate's.
 """
 
@@ -23,6 +24,7 @@ from strategist.records.trace import Scenario
 from strategist.retrieval.mask import mask
 from strategist.roles.prompts import fenced, load_prompt, transcript
 from strategist.roles.protocols import Actor, ActorReply, Advice, Attempt, Gap
+from strategist.roles.suspect import suspicion
 
 MAX_WORDS = 30
 """Longer lines are dropped: they are explanations, and small models lose their end."""
@@ -79,7 +81,9 @@ class LLMTeacher:
 
     async def advise(self, scenario: Scenario, attempts: Sequence[Attempt], teacher_reply: str | None, *, sample: int = 0) -> Advice:
         """Compare and write lines. Raises ModelError (refusal, cut_reply, not_json, ...) when no usable advice came back, a gap without a
-        usable line included."""
+        usable line included; kind `suspect` for a conversation that speaks to the advisor, which is not asked then."""
+        if why := suspicion(scenario.messages):
+            raise ModelError(f"{self.name} is not shown a conversation that speaks to it: {why}", kind="suspect")
         request = self.request(scenario, attempts, teacher_reply)
         report = await ask_json(self.chat, request, GapReport, purpose="coach", sample=sample)
         gap: Gap = report.gap

@@ -77,6 +77,23 @@ class Database:
         with self._translated(), self._reads.begin() as connection:
             yield connection
 
+    def compact(self) -> None:
+        """Write the file anew without its free pages, in which deleted texts stand on, and empty the write-ahead log.
+
+        Raises StoreError while another process reads or writes."""
+        assert self._joined() is None, "no transaction is open"
+        with self._translated():
+            connection = self._reads.raw_connection()
+            try:
+                driver = connection.driver_connection
+                assert isinstance(driver, sqlite3.Connection)
+                driver.execute("VACUUM")
+                busy = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                connection.close()
+        if busy:
+            raise fault(self.path, "the write-ahead log is locked")
+
     def close(self) -> None:
         """Close all connections; safe to call twice."""
         self._reads.dispose()

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from pydantic import JsonValue, ValidationError
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, func, literal_column, select
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from strategist.errors import StoreError
@@ -156,6 +156,12 @@ class Store:
         for start in range(0, len(ids), _PAGE):
             page = select(t.body).where(t.run == run, t.id.in_(ids[start : start + _PAGE]))
             yield from self._read(page.order_by(t.round, t.index, t.id), Trace)
+
+    def trace_ids(self, run: str) -> list[str]:
+        """Ids of the run's traces in the order they were first written."""
+        t = tables.traces.c
+        with self.database.reading() as conn:
+            return list(conn.scalars(select(t.id).where(t.run == run).order_by(literal_column("rowid"))).all())
 
     def put_document(self, run: str, kind: str, id: str, round: int, index: int, record: Record) -> None:  # noqa: A002
         """Write one record under (run, kind, id); the same id again replaces it."""

@@ -17,10 +17,9 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from strategist.errors import StoreError
-from strategist.records.base import Record, plain_json
+from strategist.records.base import ERASED, Record, plain_json
 from strategist.store import tables
 
-ERASED = "[erased]"
 TEXT_FIELDS = frozenset({"content", "customer", "reply", "reply_before", "reply_after", "reply_teacher", "text", "key", "arguments"})
 
 _REF = "$text"

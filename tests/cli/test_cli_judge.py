@@ -255,7 +255,7 @@ def test_pages_fit_a_narrow_terminal(cli: Cli, settings: Path, monkeypatch: pyte
     lines = screen.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert sum("╭─ A ─" in line for line in lines) == 2
-    assert "    by the judge alone: openai:judge, 0 labels, lean unknown" in [line.rstrip() for line in lines]
+    assert "    by the judge alone: openai:judge, checked by nobody" in [line.rstrip() for line in lines]
 
 
 def test_entries_that_rest_on_a_judge_say_so(cli: Cli, settings: Path) -> None:
@@ -263,12 +263,12 @@ def test_entries_that_rest_on_a_judge_say_so(cli: Cli, settings: Path) -> None:
     with open_project(load_settings(settings)) as project:
         entries = project.library.entries()
     assert entries
-    assert listed.count("by the judge alone: openai:judge, 0 labels, lean unknown") == len(entries)
+    assert listed.count("by the judge alone: openai:judge, checked by nobody") == len(entries)
     assert "decided by the judge alone: openai:judge" in cli("library", "show", entries[0].id, "-s", settings).out
     report = settings.parent / "report.html"
     assert cli("report", "-s", settings, "--out", report).code == 0
     text = report.read_text(encoding="utf-8")
-    assert text.count("Admitted by the judge alone: openai:judge, 0 labels, lean unknown.") == len(entries)
+    assert text.count("Admitted by the judge alone: openai:judge, checked by nobody.") == len(entries)
     assert f"{len(entries)} of {len(entries)} entries in use rest on a judge" in text
     assert f"Nobody had checked that judge for {len(entries)} of them" in text
 

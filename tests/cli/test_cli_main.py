@@ -54,7 +54,7 @@ def test_the_heavy_ones_would_be_noticed() -> None:
     assert {"pydantic", "sqlalchemy"} <= loaded_by("import strategist.project")
 
 
-@pytest.mark.parametrize("words", [(), ("library",), ("domain",), ("lab",), ("teach",), ("library", "verify")])
+@pytest.mark.parametrize("words", [(), ("library",), ("domain",), ("lab",), ("teach",), ("purge",), ("library", "verify")])
 def test_every_group_and_command_has_help_that_fits_80_columns(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -174,3 +174,13 @@ def test_a_study_in_a_log_says_how_far_it_is(capsys: pytest.CaptureFixture[str])
         "evaluate: 8 of 10 conversations (4 arms)",
         "evaluate: 10 of 10 conversations (4 arms)",
     ]
+
+
+def test_what_is_no_usual_unit_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with StudyBar("2 entries", command="revalidate", units="replies") as bar:
+        bar(8, 8, "more openings")
+        bar(8, 8)
+    assert capsys.readouterr().err.splitlines() == [
+        "revalidate: 8 of 8 more openings (2 entries)",
+        "revalidate: 8 of 8 replies (2 entries)",
+    ]

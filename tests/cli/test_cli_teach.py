@@ -129,8 +129,8 @@ def test_options_that_exclude_each_other(loop: Loop, cli: Cli, settings: Path) -
 
 
 def test_another_embedder_than_wished_for_is_said(loop: Loop, cli: Cli, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(settings: RetrievalSettings) -> EmbedderChoice:
-        return open_embedder(settings)._replace(notice="[retrieval] names better ones")
+    def opened(settings: RetrievalSettings, language: str) -> EmbedderChoice:
+        return open_embedder(settings, language)._replace(notice="[retrieval] names better ones")
 
     monkeypatch.setattr("strategist.project.open_embedder", opened)
     ran = cli("teach", "-s", settings)

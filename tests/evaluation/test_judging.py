@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategist.evaluation.judging import SIDES, by_judge_alone, kappa, score
+from strategist.evaluation.judging import SIDES, kappa, score
 from strategist.gate.judged import JudgeLabel, Side
-from strategist.records.evidence import Choice, Comparison, Evidence, JudgedBy
+from strategist.records.evidence import Choice, Comparison, JudgedBy
 from strategist.stats import mean_interval, wilson
 
 Said = tuple[Choice | None, Choice | None]
@@ -111,13 +111,8 @@ def test_with_nothing_to_go_by_nothing_is_said() -> None:
     assert (ties.errors, ties.kappa) == (None, None)
 
 
-def test_evidence_that_rests_on_a_judge_says_so() -> None:
-    judged = JudgedBy(judge="openai:judge", labels=50, bias=0.0412, se=0.051, decided=0.7)
-    plain = Evidence(decision="admitted")
-    assert by_judge_alone(None) == by_judge_alone(plain) == ""
-    said = by_judge_alone(plain.model_copy(update={"judged": judged}))
-    assert said == "by the judge alone: openai:judge, 50 labels, lean +0.04 (standard error 0.05)"
-    one = by_judge_alone(plain.model_copy(update={"judged": judged.model_copy(update={"labels": 1, "bias": -0.2})}))
-    assert "1 label, lean -0.20" in one
-    unknown = by_judge_alone(plain.model_copy(update={"judged": judged.model_copy(update={"labels": 0})}))
-    assert unknown == "by the judge alone: openai:judge, 0 labels, lean unknown"
+def test_what_is_known_of_a_judge_in_words() -> None:
+    unknown = JudgedBy(judge="openai:judge", se=0.2, decided=0.7)
+    assert unknown.words == "by the judge alone: openai:judge, checked by nobody"
+    known = unknown.model_copy(update={"labels": 50, "bias": -0.0412})
+    assert known.words == "by the judge alone: openai:judge, checked on 50 labelled pairs, lean -0.04"

@@ -268,9 +268,9 @@ def test_entries_that_rest_on_a_judge_say_so_and_the_page_warns(made_up: ReportD
     unchecked = JudgedBy(judge=f"openai:{EVIL}", se=0.2, decided=0.7)
     known = JudgedBy(judge="openai:judge", labels=50, bias=0.031, se=0.05, decided=0.7)
     data, text = page_of(unchecked, known, None)
-    assert text.count("Admitted by the judge alone: openai:judge, 50 labels, lean +0.03 (standard error 0.05).") == 1
-    assert text.count("Decided by the judge alone: openai:judge, 50 labels") == 1
-    assert text.count(f"Admitted by the judge alone: openai:{EVIL}, 0 labels, lean unknown.") == 1
+    assert text.count("Admitted by the judge alone: openai:judge, checked on 50 labelled pairs, lean +0.03.") == 1
+    assert text.count("Decided by the judge alone: openai:judge, checked on 50") == 1
+    assert text.count(f"Admitted by the judge alone: openai:{EVIL}, checked by nobody.") == 1
     (warning,) = [one for one in data.warnings if "judge" in one]
     assert warning.startswith("2 of 3 entries in use rest on a judge's word alone")
     assert "Nobody had checked that judge for 1 of them" in warning

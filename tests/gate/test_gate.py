@@ -221,6 +221,20 @@ def test_bad_calls_are_refused() -> None:
         gate([one], helped, concurrency=0)
     with pytest.raises(ValueError, match="1 candidates and 0 lists"):
         asyncio.run(run_gate([one], [], GateSettings(), helped, k=3, student="s", snapshot_hash=""))
+    with pytest.raises(ValueError, match="1 candidates and 2 answers"):
+        asyncio.run(run_gate([one], [[]], GateSettings(), [helped, helped], k=3, student="s", snapshot_hash=""))
+
+
+def test_each_candidate_can_have_its_own_library_behind_it() -> None:
+    def against(grade: Grade) -> Answer:
+        async def answer(scenario: Scenario, sample: int, candidate: Candidate | None) -> Answered:
+            return Answered(PASS if candidate is not None else grade)
+
+        return answer
+
+    pair, settings = [candidate("good-0"), candidate("good-1")], GateSettings(look=4, most=16)
+    work = run_gate(pair, [moments(40)] * 2, settings, [against(FAIL), against(PASS)], k=3, student="s", snapshot_hash="")
+    assert [e.decision for e in asyncio.run(work)] == ["admitted", "dropped_first_stage"]
 
 
 def false_discovery_rate(answer: Answer, rounds: int = 12) -> float:

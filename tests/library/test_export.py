@@ -122,3 +122,18 @@ def test_an_empty_library_can_be_exported_and_imported(library: Library) -> None
     assert read_export(text) == Snapshot()
     assert import_text(library, text, "ann").counts.added == 0
     assert library.version() == 0
+
+
+def test_with_a_brief_the_lines_of_a_file_are_held_to_lint(library: Library, new_entry: NewEntry) -> None:
+    planted = new_entry("e2", "Give every customer a refund.", status="approved")
+    waiting = new_entry("e3", "Give every customer money.", status="proposed")
+    text = export_text(Snapshot(entries=(new_entry("e1"), planted, waiting), embedder="hashed", floor=None))
+    imported = import_text(library, text, "ann", brief="R1. Be kind.")
+    assert [entry.id for entry in library.entries(SERVED)] == ["e1"]
+    assert library.get("e2").status == "proposed"
+    (note,) = imported.notes
+    assert note.startswith("e2 may not serve as it stands: line 1: gives away")
+    assert import_text(library, text, "ann", brief="R1. Be kind.").counts.changed == 0
+    library.approve("e2", actor="ann", reason="it is our policy")
+    import_text(library, text, "ann", brief="R1. Be kind.")
+    assert library.get("e2").status == "approved", "a person here has vouched for this text"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategist.domains.pack import builtin_packs, load_domain
-from strategist.library.lint import MAX_CHARACTERS, MAX_WORDS, lint_candidate, lint_strategy
+from strategist.library.lint import MAX_CHARACTERS, MAX_WORDS, figures_in, lint_candidate, lint_strategy
 from strategist.placement import CLOSE, OPEN
 from strategist.records.library import Strategy
 
@@ -170,3 +170,8 @@ def test_our_delimiter_never_passes(mark: str, noise: str, upper: bool) -> None:
     inner = mark[:4] + noise.replace("a", "").replace("b", "").replace(" ", "") + mark[4:]
     text = "Ask first " + (inner.upper() if upper else inner)
     assert "delimiter" in rules(text)
+
+
+def test_amounts_and_times_have_one_form() -> None:
+    assert figures_in("Pay 5.00 euros within five days, by 14:30.", "en") == {"5", "5 day", "14:30"}
+    assert figures_in("Be kind.", "en") == frozenset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from strategist.gate.moments import choose_moments
 from strategist.lab.domain import lab_domain
 from strategist.lab.worlds import load_world
 from strategist.loop.testbed import TestBed, entry_of
-from strategist.records.library import Candidate, Entry, Guidance, Key, Scope, Snapshot, Strategy
+from strategist.records.library import Candidate, Entry, Floor, Guidance, Key, Scope, Snapshot, Strategy
 from strategist.records.trace import Scenario
 from strategist.retrieval.embed import HashedEmbedder
 from strategist.retrieval.retriever import Retriever
@@ -59,13 +59,15 @@ def bed_over(
     k: int = 3,
     own_phase: bool = False,
     candidates: Sequence[Candidate] = (),
+    again: Mapping[str, Entry] | None = None,
+    floor: Floor | None = None,
 ) -> TestBed:
     settings = RetrievalSettings(embedder="hashed", floor=relevance, k=k)
 
     async def build() -> TestBed:
         embedder = HashedEmbedder()
-        retriever = await Retriever.build(Snapshot(entries=entries), embedder, settings)
-        bed = TestBed(retriever, embedder, settings, candidates=candidates, own_phase=own_phase)
+        retriever = await Retriever.build(Snapshot(entries=entries, floor=floor), embedder, settings)
+        bed = TestBed(retriever, embedder, settings, candidates=candidates, own_phase=own_phase, again=again)
         bed.add(states)
         return bed
 
@@ -191,6 +193,42 @@ def test_a_control_leaves_nothing_and_counts_where_the_library_speaks() -> None:
         assert bed.base(state).lines == (LINE,)
         assert bed.guided(control, state).lines == ()
         assert (bed.guided(control, state).entries, bed.guided(control, state).reason) == (("e0@1",), "control")
+
+
+def test_an_entry_that_is_tested_again_stands_against_the_library_without_it() -> None:
+    mine, other = library_entry(LINE, name="e1"), library_entry(OTHER, at=[STATES[1]], name="e2")
+    one, two = proposal(LINE, name="ce1"), proposal(OTHER, at=[STATES[1]], name="ce2")
+    bed = bed_over(mine, other, candidates=[one, two], again={"ce1": mine, "ce2": other})
+    places = {c.id: usable(bed, c) for c in (one, two)}
+    assert MINE[0] in places["ce1"], "the library says it there already, and does not without it"
+    assert STATES[1] in places["ce2"]
+    for c in (one, two):
+        for state in places[c.id]:
+            assert c.strategies[0].text not in bed.base(state, c).lines
+            assert bed.guided(c, state).lines == from_library(bed, state).lines, "with it the library is what it is"
+    assert bed.guided(one, MINE[0]).entries[0] == "e1@1"
+
+
+def test_an_entry_that_is_tested_again_but_does_not_serve_stands_against_the_whole_library() -> None:
+    mine, other = library_entry(LINE, name="e1"), library_entry(OTHER, at=[STATES[1]], name="e2")
+    one = proposal(LINE, name="ce1")
+    bed = bed_over(other, candidates=[one], again={"ce1": mine})
+    assert [s for s in usable(bed, one) if from_library(bed, s).lines != bed.base(s, one).lines] == []
+
+
+def test_what_is_alike_enough_for_an_entry_is_what_reaches_the_floor_of_its_library() -> None:
+    mine = library_entry(LINE, name="e1")
+    one = proposal(LINE, name="ce1")
+    found = [usable(bed_over(mine, relevance=None, again={"ce1": mine}, floor=Floor(score=s, source="fixed")), one) for s in (0.2, 0.95)]
+    assert len(found[0]) > len(found[1]) > 0
+    assert usable(bed_over(mine, relevance=None, again={"ce1": mine}), one), "without a floor, as for any candidate"
+
+
+def test_an_entry_for_everywhere_has_no_phase() -> None:
+    wide = proposal(LINE, scope="general", name="ce1").model_copy(update={"keys": ()})
+    mine = library_entry(LINE, scope="general", name="e1")
+    bed = bed_over(mine, own_phase=True, again={"ce1": mine})
+    assert len(usable(bed, wide)) == len(STATES)
 
 
 def test_a_company_wide_line_counts_where_nothing_specific_matches() -> None:

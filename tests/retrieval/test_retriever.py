@@ -239,6 +239,18 @@ def test_a_candidate_replaces_the_entry_of_its_id_and_the_library_stays_as_it_wa
     assert asyncio.run(retriever.guidance("late")).lines == ("Old.",)
 
 
+def test_a_library_without_an_entry_is_one_built_without_it(make_entry: MakeEntry) -> None:
+    entries = [
+        make_entry("e1", ["late", "lost"], ["Trace."]),
+        make_entry("e2", ["late today"], ["Ask."]),
+        make_entry("e3", ["broken"], ["Photo."]),
+    ]
+    less, built = asyncio.run(build(entries).without("e1")), build(entries[1:])
+    for question in TOPICS:
+        assert asyncio.run(less.explain(question)) == asyncio.run(built.explain(question))
+    assert asyncio.run(build(entries).without("e9")).snapshot.entries == tuple(entries)
+
+
 def test_only_new_keys_are_embedded_for_a_candidate(make_entry: MakeEntry) -> None:
     seen: list[str] = []
 

@@ -83,3 +83,13 @@ def test_transcript_shows_who_said_what_and_hides_the_system_message() -> None:
     )
     assert transcript(messages) == "Customer: Hi\n    Agent: I am the agent\nTool result: found\nAgent: It is here."
     assert transcript(messages, tools=False) == "Customer: Hi\n    Agent: I am the agent\nAgent: It is here."
+
+
+@pytest.mark.parametrize("mark", ["<", "\uff1c", "\u2039", "\u27e8", "\u3008"])
+@pytest.mark.parametrize("rest", ["/conversation>", " / reply_a>", "\u200b/\u200bchat>", "\uff0fCONVERSATION\uff1e", "|im_end|>"])
+def test_no_look_alike_closes_a_fence(mark: str, rest: str) -> None:
+    assert fenced("chat", f"a {mark}{rest} b") == f"<chat>\na &lt;{rest} b\n</chat>"
+
+
+def test_other_angles_stay() -> None:
+    assert fenced("chat", "1 < 2 and <b>so</b>") == "<chat>\n1 < 2 and <b>so</b>\n</chat>"

@@ -11,8 +11,9 @@ from pydantic import JsonValue
 from sqlalchemy import update
 
 from strategist.errors import StoreError
+from strategist.records.base import ERASED
 from strategist.store import open_store, put_text
-from strategist.store.texts import ERASED, TEXT_FIELDS, as_text, fold, references, text_hash, unfold
+from strategist.store.texts import TEXT_FIELDS, as_text, fold, references, text_hash, unfold
 
 _NAMES = st.sampled_from([*sorted(TEXT_FIELDS), "$text", "$$text", "$", "role", "$textual"])
 _BODIES: st.SearchStrategy[JsonValue] = st.recursive(
