@@ -22,13 +22,14 @@ from strategist.gate.judged import JudgeLabel, Side, judged_by, null_of
 from strategist.loop.verdicts import JUDGED
 from strategist.project import LABELS, Project, open_project
 from strategist.records.base import stable_int
-from strategist.records.evidence import Judged, JudgedKind
+from strategist.records.evidence import Judged, JudgedBy, JudgedKind
 from strategist.records.trace import Scenario
 from strategist.roles.prompts import transcript
 from strategist.settings import load_settings
 from strategist.stats import Estimate
 
 ENOUGH = 50
+Z95 = 1.96
 KINDS: dict[JudgedKind, str] = {"gate": "replies without and with a line", "teacher": "the teacher's replies with the student's"}
 KEYS: dict[str, Literal["a", "b", "tie"]] = {"a": "a", "b": "b", "t": "tie", "tie": "tie", "=": "tie"}
 QUESTION = "Which serves the customer better, within the rules of the brief?"
@@ -97,8 +98,8 @@ def score_judges(path: Path) -> None:
     for judge in sorted({one.judge for one in labels}):
         own = [one for one in labels if one.judge == judge]
         gate, teacher = ([one for one in own if one.kind == kind] for kind in get_args(JudgedKind))
-        _print(score(judge, gate))
         known = judged_by(judge, gate)
+        _print(score(judge, gate), known)
         share = sum(weight * value for value, weight in null_of(known))
         say(f"In the gate's test a line without any effect is taken to win {share:.0%} of the decided pairs {WHERE_CHECKS}.")
         if teacher:
@@ -173,14 +174,14 @@ def _scenario(project: Project, pair: Open) -> Scenario | None:
     return next((one for one in found if one is not None), None)
 
 
-def _print(found: JudgeScore) -> None:
+def _print(found: JudgeScore, known: JudgedBy) -> None:
     out.print(Text.assemble((found.judge, "bold"), f": {plural(found.labels, 'labelled pair')}, {found.unread} without a verdict"))
     table = grid("", "value [95 %]", "")
     rows = (
         ("agreement", _percent(found.agreement), "better, worse, tie"),
         ("kappa", "-" if found.kappa is None else f"{found.kappa:.2f}", "agreement beyond chance"),
         ("error rate", _percent(found.errors), "wrong among its verdicts that are no tie"),
-        ("lean", "-" if found.lean is None else _interval(found.lean), "to the guided reply; 0: none"),
+        ("lean", _lean(known) if known.labels else "-", "to the guided reply, of a line without effect; 0: none"),
         ("order effect", _percent(found.order), "the two orders disagree (counted as a tie)"),
         ("first place", _percent(found.first), "of those that name one place both times, the first"),
         ("length effect", "-" if found.longer is None else f"{found.longer:+.2f}", "takes the longer reply more often than people do"),
@@ -194,6 +195,11 @@ def _print(found: JudgeScore) -> None:
 
 def _percent(found: Estimate | None) -> str:
     return "-" if found is None else f"{found.mean:.0%} [{found.low:.0%}, {found.high:.0%}]"
+
+
+def _lean(known: JudgedBy) -> str:
+    """As the gate's test reckons with it, which is not the plain mean of verdict minus label (gate.judged)."""
+    return f"{known.bias:+.2f} [{known.bias - Z95 * known.se:+.2f}, {known.bias + Z95 * known.se:+.2f}]"
 
 
 def _interval(found: Estimate) -> str:

@@ -1,8 +1,8 @@
 """How good is the judge? What its verdicts say against people's labels. Pure.
 
-Agreement and Cohen's kappa over the three answers (better, worse, tie); the error rate among its decided verdicts; its lean to the guided
-reply, which is what the gate's test takes into account; whether the order of the two replies matters to it, whether length does, and
-whether it prefers the teacher's replies more than people do.
+Agreement and Cohen's kappa over the three answers (better, worse, tie); the error rate among its decided verdicts; whether it prefers one
+of the two replies (the teacher's, say) more than people do; whether their order matters to it, and whether length does. The lean that the
+gate's test takes into account is another figure: that of a line without effect (gate.judged).
 """
 
 from __future__ import annotations

@@ -238,7 +238,10 @@ def test_score_has_a_table_for_each_judge_and_says_what_the_gate_makes_of_it(cli
     assert "75% [41%, 93%]" in ran.out
     assert "With 8 labels the margins are wide; about 50 will do" in ran.out
     assert "With 60" not in ran.out
-    assert "lean           +1.00 [+1.00, +1.00], n = 60" in ran.out
+    two = judged_by("two", [one for one in labels_of(settings) if one.judge == "two"])
+    low, high = two.bias - 1.96 * two.se, two.bias + 1.96 * two.se
+    assert f"lean           {two.bias:+.2f} [{low:+.2f}, {high:+.2f}]" in ran.out, "the one that the gate's test reckons with"
+    assert "lean           -  " in ran.out.partition("three: ")[2].partition("two: ")[0]
     assert "Lean to the teacher's replies (to itself, where both are of one family): +1.00 [+1.00, +1.00], n = 3; 3 labels." in ran.out
     assert "too few to say; 1 label." in ran.out
     assert ran.out.count("without any effect is taken to win") == 3
