@@ -21,7 +21,7 @@ from strategist.evaluation.judging import JudgeScore, score
 from strategist.gate.judged import JudgeLabel, Side, judged_by, null_of
 from strategist.loop.verdicts import JUDGED
 from strategist.project import LABELS, Project, open_project
-from strategist.records.base import stable_int
+from strategist.records.base import ERASED, stable_int
 from strategist.records.evidence import Judged, JudgedBy, JudgedKind
 from strategist.records.trace import Scenario
 from strategist.roles.prompts import transcript
@@ -109,13 +109,13 @@ def score_judges(path: Path) -> None:
 
 
 def open_pairs(project: Project, kind: JudgedKind) -> list[Open]:
-    """Pairs of a kind that nobody has labelled, in an order that has nothing to do with what they are."""
+    """Pairs of a kind that nobody has labelled, as far as they can be read, in an order that has nothing to do with what they are."""
     known = {(one.run, one.pair) for one in project.judge_labels()}
     found = [
         Open(id_, run, judged, bool(stable_int("side", run, id_) % 2))
         for run in [info.id for info in project.store.runs()]
         for id_, judged in project.store.named_documents(run, JUDGED, Judged)
-        if judged.kind == kind and (run, id_) not in known
+        if judged.kind == kind and (run, id_) not in known and ERASED not in (judged.reply_before, judged.reply_after)
     ]
     return sorted(found, key=lambda one: stable_int("label", one.run, one.id))
 

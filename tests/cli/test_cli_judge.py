@@ -16,6 +16,7 @@ from strategist.cli.judge import labelled_pair, open_pairs
 from strategist.gate.judged import JudgeLabel, judged_by
 from strategist.loop.verdicts import JUDGED
 from strategist.project import LABELS, open_project
+from strategist.records.base import ERASED
 from strategist.records.evidence import Comparison, Evidence, Judged, JudgedBy, JudgedKind
 from strategist.settings import load_settings
 from tests.cli.commands import EXACT, Cli, write_settings
@@ -204,6 +205,13 @@ def test_a_conversation_that_is_not_kept_any_more_is_said_to_be_so(cli: Cli, set
     ran = cli("judge", "label", "-s", settings, "--kind", "teacher", "--count", "99", stdin="t\n" * (len(known) + 1))
     assert "(it is not kept any more)" in ran.out
     assert "x [/red]" in ran.out
+
+
+def test_replies_that_were_erased_are_not_asked_about(settings: Path) -> None:
+    first, second, *rest = waiting_in(settings)
+    put(settings, first.judged.model_copy(update={"reply_before": ERASED, "reply_after": ERASED}), first.id, "run-001")
+    put(settings, second.judged.model_copy(update={"reply_after": ERASED}), second.id, "run-001")
+    assert [pair.id for pair in waiting_in(settings)] == [pair.id for pair in rest]
 
 
 def test_nothing_to_label_and_a_wrong_kind_are_one_clear_error(cli: Cli, settings: Path, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_what_is_elsewhere_or_missing_is_said(cli: Cli, mine: tuple[Path, str]) 
     said = "by the judge alone: openai:j, checked on 50 labelled pairs, lean +0.10"
     assert said in shown
     assert said in cli("library", "show", "eother", "-s", settings).out
-    assert "0-0-0 (judge)" in cli("library", "list", "-s", settings).out
+    assert said in cli("library", "list", "-s", settings).out
     assert "a line for every conversation" in shown
     assert "the teacher's reply" in shown
     assert "the brief has changed since" in shown
